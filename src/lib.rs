@@ -1,0 +1,3 @@
+//! Surety answers "can we promise X by date Y?" and reserves the capacity as it answers.
+
+pub mod proto;
