@@ -1,0 +1,275 @@
+//! Buckets: how a resource's time is cut (rule 2), what a bucket holds (rule 3), and the levels the planner reads.
+
+use std::ops::Deref;
+
+use super::calendar::Calendar;
+use super::draw::Pool;
+use super::network::{Resource, ResourceIdx};
+use super::time::{Day, MINUTE, Moment, TimeOfDay};
+
+/// Minutes of a civil day on the wall clock.
+const DAY_MINUTES: i32 = 1_440;
+
+/// How a resource's days are cut: into `per_day` buckets of equal wall-clock length, from 00:00 on. A bucket's index is
+/// its day times `per_day` plus its place in the day, so indexes follow each other without gaps, through changes of the
+/// clock too (where a bucket may be left without length).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucketing {
+    per_day: i32,
+}
+
+impl Bucketing {
+    /// Day buckets.
+    pub const DAYS: Bucketing = Bucketing { per_day: 1 };
+
+    /// Buckets of so many minutes, which must divide a day.
+    pub fn of_minutes(minutes: i64) -> Result<Bucketing, String> {
+        match i32::try_from(minutes) {
+            Ok(m @ 1..=DAY_MINUTES) if DAY_MINUTES % m == 0 => Ok(Bucketing { per_day: DAY_MINUTES / m }),
+            _ => Err(format!("{minutes} minutes do not divide a day; 15, 30, 60, 240 or 1440 do")),
+        }
+    }
+
+    /// Buckets a day.
+    pub fn per_day(self) -> i32 {
+        self.per_day
+    }
+
+    /// Whether a bucket is a civil day.
+    pub fn is_days(self) -> bool {
+        self.per_day == 1
+    }
+
+    /// Wall-clock minutes of one bucket.
+    pub fn minutes(self) -> i32 {
+        DAY_MINUTES / self.per_day
+    }
+
+    /// The first bucket of a day.
+    pub fn first_of(self, day: Day) -> i32 {
+        day.0 * self.per_day
+    }
+
+    /// The day on which a bucket begins by its name.
+    pub fn day_of(self, index: i32) -> Day {
+        Day(index.div_euclid(self.per_day))
+    }
+
+    /// The wall-clock time that names the bucket within its day.
+    pub fn time_of(self, index: i32) -> TimeOfDay {
+        TimeOfDay((index.rem_euclid(self.per_day) * self.minutes()) as u16)
+    }
+
+    /// The bucket that begins at this wall-clock time, if one does.
+    pub fn named(self, day: Day, time: TimeOfDay) -> Option<i32> {
+        let minutes = i32::from(time.0);
+        (minutes % self.minutes() == 0).then(|| self.first_of(day) + minutes / self.minutes())
+    }
+
+    /// When the bucket begins (rule 2).
+    pub fn start(self, calendar: &Calendar, index: i32) -> Moment {
+        let day = self.day_of(index);
+        match self.time_of(index) {
+            TimeOfDay(0) => calendar.start_of(day),
+            time => calendar.at(day, time),
+        }
+    }
+
+    /// When the bucket ends: when the next begins.
+    pub fn end(self, calendar: &Calendar, index: i32) -> Moment {
+        self.start(calendar, index + 1)
+    }
+
+    /// Whether a change of the clock left the bucket no time (rule 2).
+    pub fn is_void(self, calendar: &Calendar, index: i32) -> bool {
+        !calendar.is_plain(self.day_of(index)) && self.start(calendar, index) >= self.end(calendar, index)
+    }
+
+    /// The bucket that contains the instant.
+    pub fn containing(self, calendar: &Calendar, at: Moment) -> i32 {
+        let day = calendar.day_of(at);
+        let first = self.first_of(day);
+        if self.is_days() {
+            return first;
+        }
+        if calendar.is_plain(day) {
+            let minutes = (at.0 - calendar.start_of(day).0) / MINUTE;
+            return first + (minutes as i32) / self.minutes();
+        }
+        // The last that has begun: those without length begin with their successor.
+        (first..first + self.per_day).rev().find(|&i| self.start(calendar, i) <= at).unwrap_or(first)
+    }
+
+    /// The first bucket that begins at or after the instant.
+    pub fn from(self, calendar: &Calendar, at: Moment) -> i32 {
+        let mut index = self.containing(calendar, at);
+        // Several may begin at the same instant when all but one have no length; the first will do.
+        while self.start(calendar, index) < at {
+            index += 1;
+        }
+        index
+    }
+}
+
+/// What is set aside for one channel or offer in a bucket and not yet drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolLevel {
+    /// Never `Common`.
+    pub pool: Pool,
+    /// Units left in it, at least 0.
+    pub left: i64,
+}
+
+/// What the ledger knows of one bucket. A bucket it knows nothing of is `BucketLevel::default()`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketLevel {
+    /// The supply that was set, if any was; else the standing plan counts (rule 3).
+    pub set: Option<i64>,
+    /// Units drawn by reservations that may still expire.
+    pub held: i64,
+    /// Units drawn by confirmed reservations.
+    pub confirmed: i64,
+    /// Units drawn by fulfilled reservations: used up (rule 22).
+    pub fulfilled: i64,
+    /// Set aside and not yet drawn. Mostly none, so behind one pointer.
+    pub pools: Option<Box<Vec<PoolLevel>>>,
+}
+
+impl BucketLevel {
+    /// The bucket's supply, with what the standing plan gives it (rule 3).
+    pub fn supply(&self, standing: i64) -> i64 {
+        self.set.unwrap_or(standing)
+    }
+
+    /// All that is drawn.
+    pub fn drawn(&self) -> i64 {
+        self.held + self.confirmed + self.fulfilled
+    }
+
+    /// All that is set aside and not yet drawn.
+    pub fn set_aside(&self) -> i64 {
+        self.pools().iter().map(|p| p.left).sum()
+    }
+
+    /// The pools with something left in them.
+    pub fn pools(&self) -> &[PoolLevel] {
+        self.pools.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// The bucket's balance: supply less all that is drawn and all that is set aside (rule 3). Below zero: over-committed.
+    pub fn balance(&self, standing: i64) -> i64 {
+        self.supply(standing) - self.drawn() - self.set_aside()
+    }
+
+    /// What can be drawn from one pool: its rest, or the common balance; nothing where the balance is below zero.
+    pub fn available(&self, standing: i64, pool: &Pool) -> i64 {
+        let balance = self.balance(standing);
+        if balance < 0 {
+            return 0;
+        }
+        match pool {
+            Pool::Common => balance,
+            own => self.pools().iter().find(|p| p.pool == *own).map_or(0, |p| p.left),
+        }
+    }
+
+    /// Whether live reservations draw on it.
+    pub fn carries_reservations(&self) -> bool {
+        self.held > 0 || self.confirmed > 0
+    }
+}
+
+/// What the ledger knows of one resource's buckets, by index, ascending. Buckets that are missing are as the standing
+/// plan has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    buckets: Vec<(i32, BucketLevel)>,
+}
+
+impl Levels {
+    /// No bucket known.
+    pub fn none() -> &'static Levels {
+        static NONE: Levels = Levels { buckets: Vec::new() };
+        &NONE
+    }
+
+    /// From buckets in any order.
+    pub fn new(mut buckets: Vec<(i32, BucketLevel)>) -> Levels {
+        buckets.sort_by_key(|(index, _)| *index);
+        buckets.shrink_to_fit();
+        Levels { buckets }
+    }
+
+    /// One bucket, if anything is known of it.
+    pub fn get(&self, index: i32) -> Option<&BucketLevel> {
+        self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &self.buckets[at].1)
+    }
+
+    /// Replaces what is known of one bucket.
+    pub fn put(&mut self, index: i32, level: BucketLevel) {
+        match self.buckets.binary_search_by_key(&index, |(i, _)| *i) {
+            Ok(at) => self.buckets[at].1 = level,
+            Err(at) => self.buckets.insert(at, (index, level)),
+        }
+    }
+
+    /// Forgets the buckets before this one.
+    pub fn forget_before(&mut self, index: i32) {
+        self.buckets.retain(|(i, _)| *i >= index);
+    }
+
+    /// All that are known, ascending.
+    pub fn all(&self) -> &[(i32, BucketLevel)] {
+        &self.buckets
+    }
+
+    /// Those that are known from this index on, ascending.
+    pub fn from(&self, index: i32) -> &[(i32, BucketLevel)] {
+        &self.buckets[self.buckets.partition_point(|(i, _)| *i < index)..]
+    }
+
+    /// The last bucket whose supply was set, if any was.
+    pub fn last_set(&self) -> Option<i32> {
+        self.buckets.iter().rev().find(|(_, level)| level.set.is_some()).map(|(index, _)| *index)
+    }
+}
+
+/// The capacity as the planner reads it: a snapshot, or a view that moves on while it is read (the ledger judges, rule 19).
+pub trait Availability {
+    /// How one resource's levels are lent out.
+    type Levels<'a>: Deref<Target = Levels>
+    where
+        Self: 'a;
+
+    /// The levels of one resource.
+    fn levels(&self, resource: ResourceIdx) -> Self::Levels<'_>;
+}
+
+/// A snapshot in a plain list, by resource: for tests, replays and what-ifs.
+impl Availability for [Levels] {
+    type Levels<'a> = &'a Levels;
+
+    fn levels(&self, resource: ResourceIdx) -> &Levels {
+        self.get(resource.at()).unwrap_or(Levels::none())
+    }
+}
+
+impl Resource {
+    /// The units that the standing plan gives a bucket: what the weekly pattern has for it, nothing on closed dates, nothing
+    /// from `horizon_days` after today on (rule 3). Days before today keep the pattern, for those who look back.
+    pub fn standing(&self, index: i32, today: Day) -> i64 {
+        let Some(weekly) = &self.weekly else { return 0 };
+        let day = self.bucketing.day_of(index);
+        if day >= today + self.horizon_days || self.closed.binary_search(&day).is_ok() {
+            return 0;
+        }
+        let per_day = self.bucketing.per_day();
+        weekly[day.weekday() * per_day as usize + index.rem_euclid(per_day) as usize]
+    }
+
+    /// The last bucket that can have supply (rule 18): none if nothing was set and nothing stands.
+    pub fn last_bucket(&self, levels: &Levels, today: Day) -> Option<i32> {
+        let standing = self.weekly.is_some().then(|| self.bucketing.first_of(today + self.horizon_days) - 1);
+        standing.max(levels.last_set())
+    }
+}

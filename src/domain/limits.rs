@@ -1,0 +1,74 @@
+//! Every limit, with its unit and its reason. Requests above one are refused with the number seen and the limit.
+
+/// Units in one number: what a double holds exactly, as Redis scripts compute with doubles.
+pub const MAX_UNITS: i64 = (1 << 53) - 1;
+/// Characters (bytes) of an id, SKU, reference or reason: enough for any ERP's, small enough for a key.
+pub const MAX_ID_BYTES: usize = 200;
+/// Characters (bytes) of a name or a reason for people.
+pub const MAX_TEXT_BYTES: usize = 1_000;
+/// Lines of one ask (contract).
+pub const MAX_LINES: usize = 100;
+/// Items of one line (contract).
+pub const MAX_QUANTITY: i32 = 1_000_000;
+/// Draws of one promise: bounds one ledger command (100 lines of 40 draws).
+pub const MAX_DRAWS: usize = 4_000;
+/// Shortest hold, in seconds (contract).
+pub const MIN_HOLD_SECONDS: i64 = 1;
+/// Longest hold, in seconds: 7 days (contract).
+pub const MAX_HOLD_SECONDS: i64 = 7 * 24 * 3600;
+/// Amendments of one reservation: each is remembered so that it can be repeated safely.
+pub const MAX_AMENDMENTS: usize = 100;
+/// Days after Y that are looked at for an `on_date` or `in_window` answer (rule 15).
+pub const MAX_DAYS_AHEAD: i32 = 400;
+/// Days of standing plan when a resource does not say (contract).
+pub const DEFAULT_HORIZON_DAYS: i32 = 90;
+/// Longest standing plan, in days: three years.
+pub const MAX_HORIZON_DAYS: i32 = 1_100;
+/// Longest lead time or transit time, in days: a year.
+pub const MAX_LEAD_DAYS: i32 = 366;
+/// Steps of one process.
+pub const MAX_STEPS: usize = 50;
+/// Sources of one product: each is a candidate of every plan.
+pub const MAX_SOURCES: usize = 100;
+/// Substitutes of one product: each costs a plan when the answer is no.
+pub const MAX_SUBSTITUTES: usize = 20;
+/// Resources, and products, of one network: what 4 GiB of memory carry.
+pub const MAX_RESOURCES: usize = 2_000_000;
+/// Sites, zones, processes, channels of one network.
+pub const MAX_PLACES: usize = 100_000;
+/// Lanes of one network.
+pub const MAX_LANES: usize = 500_000;
+/// Lanes from one site to one zone: each is a candidate of every plan.
+pub const MAX_PARALLEL_LANES: usize = 50;
+/// Numbers in one SetSupply message (contract).
+pub const MAX_SUPPLY_NUMBERS: usize = 10_000;
+/// Buckets one AdjustSupply call may change: a year of 15-minute buckets is 35,040.
+pub const MAX_ADJUSTED_BUCKETS: usize = 10_000;
+/// Days that ListPromiseDates looks at (contract), and its default.
+pub const MAX_DATE_DAYS: i32 = 92;
+/// Days ListPromiseDates looks at when the caller does not say (contract).
+pub const DEFAULT_DATE_DAYS: i32 = 14;
+/// Days ListBuckets shows (contract).
+pub const MAX_BUCKET_DAYS: i32 = 400;
+/// Days ListBuckets shows when the caller does not say (contract).
+pub const DEFAULT_BUCKET_DAYS: i32 = 14;
+/// Buckets in one ListBuckets answer: some 20 MB.
+pub const MAX_LISTED_BUCKETS: usize = 200_000;
+/// Reservations in one page (contract).
+pub const MAX_PAGE_SIZE: i32 = 1_000;
+/// Reservations in one page when the caller does not say (contract).
+pub const DEFAULT_PAGE_SIZE: i32 = 100;
+/// Orders that `remaining` counts up to: beyond it, the exact number serves no date picker.
+pub const MAX_REMAINING: i64 = 1_000_000;
+/// Parts that one line of a SPLIT ask may be cut into.
+pub const MAX_PARTS: usize = 20;
+/// Networks of one service: each holds a view and a partition.
+pub const MAX_NETWORKS: usize = 1_000;
+/// How often a hold is planned again when others were faster, before the caller is asked to come back.
+pub const MAX_REPLANS: usize = 64;
+/// Days a request id is remembered after its reservation ended (rule 20 asks for at least 30).
+pub const REQUEST_ID_DAYS: i64 = 31;
+/// First and last year of any date: outside it, time zone rules are fiction.
+pub const MIN_YEAR: i16 = 1990;
+/// See [`MIN_YEAR`].
+pub const MAX_YEAR: i16 = 2190;
