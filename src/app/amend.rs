@@ -1,0 +1,89 @@
+//! Another quantity, date or zone: the new promise replaces the old one in one step, or the old one stays.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::AmendRequest;
+use super::{App, AppError, unexpected};
+use crate::domain::answer::{Bottleneck, Verdict};
+use crate::domain::id::NetworkId;
+use crate::domain::limits::{MAX_AMENDMENTS, MAX_REPLANS};
+use crate::domain::reservation::{Reservation, State};
+use crate::ledger::command::{Amend, Command, Outcome, Refusal};
+use crate::planner::{self, Detail, GivenBack};
+
+/// What came of an amendment.
+#[derive(Clone, Debug)]
+pub struct Amended {
+    /// The answer to the new ask.
+    pub verdict: Verdict,
+    /// The reservation as it now is, amended or not.
+    pub reservation: Arc<Reservation>,
+    /// Why not by Y.
+    pub bottlenecks: Vec<Bottleneck>,
+}
+
+impl App {
+    /// Plans the new ask as though the reservation's own draws were free, and swaps them for the new ones.
+    pub async fn amend(&self, network: &NetworkId, request: AmendRequest, give_up_at: Option<Instant>) -> Result<Amended, AppError> {
+        let now = self.clock.now();
+        let id = &request.id;
+        let ask = Arc::new(request.ask);
+        for _ in 0..MAX_REPLANS {
+            let view = self.view(network)?;
+            let old = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
+            if let Some(done) = old.amendments.iter().find(|a| a.request_id == request.request_id) {
+                if done.fingerprint != request.fingerprint {
+                    return Err(AppError::RequestIdTaken(request.request_id));
+                }
+                return Ok(Amended { verdict: done.verdict, bottlenecks: done.bottlenecks.clone(), reservation: old });
+            }
+            let held = match old.state {
+                State::Held => true,
+                State::Confirmed => false,
+                state @ (State::Released | State::Expired | State::Fulfilled) => {
+                    return Err(AppError::WrongState { id: id.clone(), state, needed: "only a held or confirmed one can be amended" });
+                }
+            };
+            let resolved = planner::resolve(&view.network, &ask).map_err(AppError::Unknown)?;
+            let free = GivenBack::new(&view.network, &*view, &old.draws, held);
+            let planned = planner::quote(&view.network, &free, &resolved, now, self.as_of(now), Detail::Full);
+            let answer = planned.answer;
+            let wanted = match answer.verdict {
+                Verdict::Promised => true,
+                Verdict::Later => request.accept_later,
+                Verdict::Unavailable => false,
+            };
+            let Some(promise) = answer.promise.filter(|_| wanted) else {
+                return Ok(Amended { verdict: answer.verdict, reservation: old, bottlenecks: answer.bottlenecks });
+            };
+            let command = Command::Amend(Box::new(Amend {
+                id: id.clone(),
+                request_id: request.request_id.clone(),
+                fingerprint: request.fingerprint,
+                version: old.version,
+                network_version: view.version,
+                ask: Arc::clone(&ask),
+                promise,
+                takes: planned.takes,
+                verdict: answer.verdict,
+                bottlenecks: answer.bottlenecks,
+            }));
+            match self.execute(network, command, give_up_at).await? {
+                Outcome::Amended { reservation, verdict, bottlenecks } => {
+                    self.metrics.amended();
+                    return Ok(Amended { verdict, reservation, bottlenecks });
+                }
+                Outcome::Refused(Refusal::Short(_) | Refusal::ReservationChanged | Refusal::WrongState { .. }) => {}
+                Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
+                Outcome::Refused(Refusal::AlreadyExists) => return Err(AppError::RequestIdTaken(request.request_id)),
+                Outcome::Refused(Refusal::NotFound) => return Err(AppError::UnknownReservation(id.clone())),
+                Outcome::Refused(Refusal::TooManyAmendments) => {
+                    return Err(AppError::TooManyAmendments { id: id.clone(), limit: MAX_AMENDMENTS });
+                }
+                other => return Err(unexpected("Amend", &other)),
+            }
+        }
+        Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+}

@@ -1,0 +1,16 @@
+//! The dates that a date picker may offer, each with what is left of it. Takes nothing.
+
+use super::request::ListPromiseDatesRequest;
+use super::{App, AppError};
+use crate::domain::answer::PromiseDate;
+use crate::domain::id::NetworkId;
+use crate::planner;
+
+impl App {
+    /// The dates, by date, window and service.
+    pub fn list_promise_dates(&self, network: &NetworkId, request: &ListPromiseDatesRequest) -> Result<Vec<PromiseDate>, AppError> {
+        let view = self.view(network)?;
+        let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
+        Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, self.clock.now()))
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a use case could not answer, free of transport. "No" is an answer, not an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::faults::{Fault, summary};
+use crate::domain::id::{NetworkId, ReservationId, ResourceId};
+use crate::domain::reservation::State;
+use crate::ledger::LedgerError;
+use crate::planner::Unknown;
+
+/// Why a use case could not answer. Unless it says otherwise, nothing was taken or changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AppError {
+    /// The request is malformed.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<Fault>),
+    /// The request names things that do not exist.
+    #[error("{}", unknown_summary(.0))]
+    Unknown(Vec<Unknown>),
+    /// No network of this name was applied.
+    #[error("there is no network '{0}'; apply one first")]
+    UnknownNetwork(NetworkId),
+    /// There is no such reservation.
+    #[error("there is no reservation '{0}'")]
+    UnknownReservation(ReservationId),
+    /// The request id names another request (rule 20).
+    #[error("request_id '{0}' was used with another request; a new request needs a new id")]
+    RequestIdTaken(ReservationId),
+    /// The reservation's state forbids the call.
+    #[error("reservation '{id}' is {}; {needed}", state.name())]
+    WrongState {
+        /// Which.
+        id: ReservationId,
+        /// Its state.
+        state: State,
+        /// What would be right.
+        needed: &'static str,
+    },
+    /// A late confirmation found that the capacity is taken by others.
+    #[error("reservation '{id}' expired and its capacity is no longer free: {}", names(.resources))]
+    RetakeShort {
+        /// Which.
+        id: ReservationId,
+        /// Where it is short.
+        resources: Vec<ResourceId>,
+    },
+    /// A late confirmation came after the promise's `order_by`.
+    #[error("reservation '{0}' expired and its promise had to be taken before its order_by, which has passed")]
+    OrderByPassed(ReservationId),
+    /// The reservation was amended as often as it may be.
+    #[error("reservation '{id}' was amended {limit} times; release it and make a new one")]
+    TooManyAmendments {
+        /// Which.
+        id: ReservationId,
+        /// The limit.
+        limit: usize,
+    },
+    /// Resources that are left out, or whose buckets would mean something else, still carry reservations.
+    #[error("live reservations draw on {}; a resource that carries reservations can't be left out or cut differently", names(.0))]
+    StillCarries(Vec<ResourceId>),
+    /// Others were faster, again and again.
+    #[error("others took the capacity {attempts} times while this was planned; come back in a moment")]
+    Contended {
+        /// How often it was planned.
+        attempts: usize,
+    },
+    /// Too much is going on.
+    #[error("too many requests wait for the ledger; come back in a moment")]
+    Overloaded,
+    /// One service holds only so many networks.
+    #[error("there are {0} networks already; no more are taken")]
+    TooManyNetworks(usize),
+    /// The caller's deadline passed.
+    #[error("the deadline passed before the answer; nothing was taken")]
+    DeadlineExceeded,
+    /// The store can't be reached.
+    #[error("the store can't be reached; nothing was applied")]
+    Unavailable,
+    /// The store failed while the change was made; the same request sent again finds out what came of it.
+    #[error("the store failed midway; send the same request again to learn what came of it")]
+    OutcomeUnknown,
+    /// What was answered or stored makes no sense; a defect.
+    #[error("internal: {0}")]
+    Internal(Arc<str>),
+}
+
+impl AppError {
+    /// When to come back, for errors that pass by themselves.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            AppError::Contended { .. } => Some(Duration::from_millis(20)),
+            AppError::Overloaded => Some(Duration::from_millis(100)),
+            AppError::Unavailable | AppError::OutcomeUnknown => Some(Duration::from_secs(1)),
+            AppError::Invalid(_)
+            | AppError::Unknown(_)
+            | AppError::UnknownNetwork(_)
+            | AppError::UnknownReservation(_)
+            | AppError::RequestIdTaken(_)
+            | AppError::WrongState { .. }
+            | AppError::RetakeShort { .. }
+            | AppError::OrderByPassed(_)
+            | AppError::TooManyAmendments { .. }
+            | AppError::StillCarries(_)
+            | AppError::TooManyNetworks(_)
+            | AppError::DeadlineExceeded
+            | AppError::Internal(_) => None,
+        }
+    }
+
+    /// A request with one fault.
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> AppError {
+        AppError::Invalid(vec![Fault { path: path.into(), message: message.into() }])
+    }
+
+    /// A request that names one thing that does not exist.
+    pub fn unknown(path: impl Into<String>, kind: &'static str, name: impl Into<String>) -> AppError {
+        AppError::Unknown(vec![Unknown { path: path.into(), kind, name: name.into() }])
+    }
+
+    /// What a ledger's error means to who asked about this network.
+    pub(super) fn from_ledger(error: LedgerError, network: &NetworkId) -> AppError {
+        match error {
+            // Logged where it happened; the caller learns no hosts, keys or paths.
+            LedgerError::Unavailable(_) => AppError::Unavailable,
+            LedgerError::OutcomeUnknown(_) => AppError::OutcomeUnknown,
+            LedgerError::Overloaded => AppError::Overloaded,
+            LedgerError::DeadlinePassed => AppError::DeadlineExceeded,
+            LedgerError::UnknownNetwork => AppError::UnknownNetwork(network.clone()),
+            LedgerError::TooManyNetworks(limit) => AppError::TooManyNetworks(limit),
+        }
+    }
+}
+
+fn unknown_summary(unknown: &[Unknown]) -> String {
+    let each: Vec<String> = unknown.iter().map(|u| format!("{}: there is no {} '{}'", u.path, u.kind, u.name)).collect();
+    each.join("; ")
+}
+
+fn names(resources: &[ResourceId]) -> String {
+    let quoted: Vec<String> = resources.iter().take(10).map(|r| format!("'{r}'")).collect();
+    match resources.len().saturating_sub(quoted.len()) {
+        0 => quoted.join(", "),
+        more => format!("{} and {more} more", quoted.join(", ")),
+    }
+}

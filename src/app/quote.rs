@@ -1,0 +1,129 @@
+//! "Can we promise these lines by this date?", and where asked for, the capacity taken in the same step as the answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::QuoteRequest;
+use super::{App, AppError, unexpected};
+use crate::domain::answer::{Answer, Verdict};
+use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::limits::MAX_REPLANS;
+use crate::domain::reservation::Reservation;
+use crate::domain::time::Span;
+use crate::ledger::command::{Command, Hold, Outcome, Refusal};
+use crate::planner::{self, Detail};
+
+/// An answer, and what was taken with it.
+#[derive(Clone, Debug)]
+pub struct Quoted {
+    /// The answer; of a repeated request, the first one.
+    pub answer: Arc<Answer>,
+    /// What was taken, as it now is.
+    pub reservation: Option<Arc<Reservation>>,
+}
+
+impl App {
+    /// Answers, and holds what it promises if the request says so (rules 5 to 20).
+    pub async fn quote(&self, network: &NetworkId, request: QuoteRequest, give_up_at: Option<Instant>) -> Result<Quoted, AppError> {
+        let quoted = match (request.hold, request.request_id.clone()) {
+            (Some(hold), Some(id)) => self.quote_and_hold(network, request, id, hold, give_up_at).await?,
+            (Some(_), None) => return Err(AppError::invalid("request_id", "is needed to hold; choose a UUID and keep it")),
+            (None, _) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
+        };
+        self.metrics.quote_answered(quoted.answer.verdict, quoted.reservation.is_some());
+        Ok(quoted)
+    }
+
+    /// Reads only.
+    fn plan(&self, network: &NetworkId, request: &QuoteRequest) -> Result<Answer, AppError> {
+        let now = self.clock.now();
+        let view = self.view(network)?;
+        let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
+        Ok(planner::quote(&view.network, &*view, &ask, now, self.as_of(now), Detail::Full).answer)
+    }
+
+    async fn quote_and_hold(
+        &self,
+        network: &NetworkId,
+        request: QuoteRequest,
+        id: ReservationId,
+        hold: Span,
+        give_up_at: Option<Instant>,
+    ) -> Result<Quoted, AppError> {
+        let now = self.clock.now();
+        let ask = Arc::new(request.ask);
+        for attempt in 1..=MAX_REPLANS {
+            let view = self.view(network)?;
+            let resolved = match planner::resolve(&view.network, &ask) {
+                Ok(resolved) => resolved,
+                // What was promised before stays promised, also when the network has moved on since.
+                Err(unknown) => {
+                    return match self.known(network, &id, request.fingerprint, give_up_at).await? {
+                        Some(reservation) => Ok(first_answer(reservation)),
+                        None => Err(AppError::Unknown(unknown)),
+                    };
+                }
+            };
+            let planned = planner::quote(&view.network, &*view, &resolved, now, self.as_of(now), Detail::Full);
+            let wanted = match planned.answer.verdict {
+                Verdict::Promised => true,
+                Verdict::Later => request.accept_later,
+                Verdict::Unavailable => false,
+            };
+            let answer = Arc::new(planned.answer);
+            let Some(promise) = answer.promise.clone().filter(|_| wanted) else {
+                // A known id is looked at before anything else (rule 20). Asking the ledger first would cost every hold a turn; a
+                // refusal can afford the look.
+                return Ok(match self.known(network, &id, request.fingerprint, give_up_at).await? {
+                    Some(reservation) => first_answer(reservation),
+                    None => Quoted { answer, reservation: None },
+                });
+            };
+            let command = Command::Hold(Box::new(Hold {
+                id: id.clone(),
+                fingerprint: request.fingerprint,
+                network_version: view.version,
+                ask: Arc::clone(&ask),
+                answer: Arc::clone(&answer),
+                promise,
+                takes: planned.takes,
+                hold,
+                reference: Arc::clone(&request.reference),
+            }));
+            match self.execute(network, command, give_up_at).await? {
+                Outcome::Reservation { reservation, repeated: true } => {
+                    self.metrics.replans(attempt - 1);
+                    return Ok(first_answer(reservation));
+                }
+                Outcome::Reservation { reservation, repeated: false } => {
+                    self.metrics.replans(attempt - 1);
+                    self.metrics.hold_taken();
+                    return Ok(Quoted { answer, reservation: Some(reservation) });
+                }
+                Outcome::Refused(Refusal::AlreadyExists) => return Err(AppError::RequestIdTaken(id)),
+                // Another was faster: the view has the true balances by now, and the ask is planned again on them (rule 19).
+                Outcome::Refused(Refusal::Short(_)) => {}
+                Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
+                other => return Err(unexpected("Hold", &other)),
+            }
+        }
+        self.metrics.replans(MAX_REPLANS);
+        Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+
+    /// Waits until the view shows this version of the network, or a later one.
+    pub(super) async fn await_network(&self, network: &NetworkId, version: i64) -> Result<(), AppError> {
+        let mut changes = self.views.changes(network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
+        while self.view(network)?.version < version {
+            if changes.changed().await.is_err() {
+                return Err(AppError::Unavailable);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a repeated request gets: the first answer, with the reservation's present state (rule 20).
+fn first_answer(reservation: Arc<Reservation>) -> Quoted {
+    Quoted { answer: Arc::clone(&reservation.first_answer), reservation: Some(reservation) }
+}

@@ -1,0 +1,165 @@
+//! The plan: how much of each resource there is in each bucket.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::{AdjustSupplyRequest, Start, SupplyLine};
+use super::response::BucketRow;
+use super::{App, AppError, unexpected};
+use crate::domain::bucket::BucketLevel;
+use crate::domain::faults::Faults;
+use crate::domain::id::NetworkId;
+use crate::domain::limits::{MAX_HORIZON_DAYS, MAX_REPLANS};
+use crate::domain::network::{Kind, Network, Resource, ResourceIdx};
+use crate::domain::time::Moment;
+use crate::ledger::command::{AdjustSupply, Command, Outcome, Refusal, SetSupply, SupplyRun};
+
+impl App {
+    /// Sets the supply of all lines, or of none: every fault is named by its path. Returns the number of buckets set.
+    pub async fn set_supply(&self, network: &NetworkId, lines: &[SupplyLine], give_up_at: Option<Instant>) -> Result<i64, AppError> {
+        for _ in 0..MAX_REPLANS {
+            let view = self.view(network)?;
+            let now = self.clock.now();
+            let mut faults = Faults::new();
+            let runs: Vec<SupplyRun> = lines
+                .iter()
+                .enumerate()
+                .filter_map(|(i, line)| {
+                    let at = |field: &str| format!("lines[{i}].{field}");
+                    let (resource, first) = first_bucket(&view.network, &line.resource, line.start, at, &mut faults)?;
+                    let resource = view.network.resource(resource);
+                    reaches(&view.network, resource, first, line.units.len(), now, &at("start"), &mut faults);
+                    Some(SupplyRun { resource: resource.id.clone(), first, units: line.units.clone() })
+                })
+                .collect();
+            faults.into_result(()).map_err(AppError::Invalid)?;
+            let command = Command::SetSupply(SetSupply { network_version: view.version, runs });
+            match self.execute(network, command, give_up_at).await? {
+                Outcome::SupplySet { buckets } => return Ok(buckets),
+                Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
+                other => return Err(unexpected("SetSupply", &other)),
+            }
+        }
+        Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+
+    /// Changes the supply of consecutive buckets by a number, and shows them as they then are.
+    pub async fn adjust_supply(
+        &self,
+        network: &NetworkId,
+        request: &AdjustSupplyRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<Vec<BucketRow>, AppError> {
+        for _ in 0..MAX_REPLANS {
+            let view = self.view(network)?;
+            let now = self.clock.now();
+            let mut faults = Faults::new();
+            let at = |field: &str| field.to_owned();
+            let found = first_bucket(&view.network, &request.resource, request.start, at, &mut faults);
+            if let Some((resource, first)) = found {
+                let resource = view.network.resource(resource);
+                reaches(&view.network, resource, first, request.buckets, now, "start", &mut faults);
+            }
+            faults.into_result(()).map_err(AppError::Invalid)?;
+            let Some((index, first)) = found else { return Err(AppError::invalid("resource", "is not known")) };
+            let resource = view.network.resource(index);
+            let today = view.network.calendar_of(resource).day_of(now);
+            let standing: Vec<i64> = (0..request.buckets as i32).map(|i| resource.standing(first + i, today)).collect();
+            let command = Command::AdjustSupply(Box::new(AdjustSupply {
+                request_id: request.request_id.clone(),
+                fingerprint: request.fingerprint,
+                network_version: view.version,
+                resource: resource.id.clone(),
+                first,
+                standing: standing.clone(),
+                delta: request.delta,
+                reason: Arc::clone(&request.reason),
+            }));
+            match self.execute(network, command, give_up_at).await? {
+                Outcome::SupplyAdjusted { first, levels } => {
+                    return Ok(levels
+                        .iter()
+                        .zip(first..)
+                        .map(|(level, index)| bucket_row(&view.network, resource, index, level.clone(), now))
+                        .collect());
+                }
+                Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
+                Outcome::Refused(Refusal::AlreadyExists) => {
+                    return Err(match &request.request_id {
+                        Some(id) => AppError::RequestIdTaken(id.clone()),
+                        None => AppError::Internal(Arc::from("an adjustment without request_id was taken for a repeat")),
+                    });
+                }
+                other => return Err(unexpected("AdjustSupply", &other)),
+            }
+        }
+        Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+}
+
+/// The bucket that a line of the plan begins with.
+fn first_bucket(
+    network: &Network,
+    resource: &str,
+    start: Start,
+    at: impl Fn(&str) -> String,
+    faults: &mut Faults,
+) -> Option<(ResourceIdx, i32)> {
+    let Some(index) = network.find_resource(resource) else {
+        faults.add(at("resource"), format!("there is no resource '{resource}' in this network"));
+        return None;
+    };
+    let bucketing = network.resource(index).bucketing;
+    let first = match start {
+        Start::Date(day) => bucketing.first_of(day),
+        Start::DateTime(day, time) => match bucketing.named(day, time) {
+            Some(first) => first,
+            None => {
+                let message = if bucketing.is_days() {
+                    format!("'{resource}' has day buckets; write the date alone, {day}")
+                } else {
+                    format!("no bucket of '{resource}' begins at {time}; they are {} minutes long from 00:00 on", bucketing.minutes())
+                };
+                faults.add(at("start"), message);
+                return None;
+            }
+        },
+    };
+    Some((index, first))
+}
+
+/// Notes a fault where buckets are over, or lie so far ahead that it must be a slip of the pen. A receipt of stock is never
+/// over: what arrived in the past is stock on hand (rule 4).
+fn reaches(
+    network: &Network,
+    resource: &Resource,
+    first: i32,
+    buckets: usize,
+    now: Moment,
+    path: &str,
+    faults: &mut Faults,
+) {
+    let calendar = network.calendar_of(resource);
+    let last = i64::from(first) + buckets as i64 - 1;
+    let latest = i64::from(resource.bucketing.first_of(calendar.day_of(now) + MAX_HORIZON_DAYS + 1)) - 1;
+    if last > latest {
+        let message = format!("reaches more than {MAX_HORIZON_DAYS} days ahead; supply is planned at most so far");
+        faults.add(path, message);
+    }
+    if resource.kind == Kind::Capacity && resource.bucketing.end(calendar, first) <= now {
+        let over = calendar.wall_clock(resource.bucketing.end(calendar, first));
+        faults.add(path, format!("lies in the past: the first bucket of '{}' ended at {over} local time", resource.id));
+    }
+}
+
+/// A bucket as people see it.
+pub(super) fn bucket_row(network: &Network, resource: &Resource, index: i32, level: BucketLevel, now: Moment) -> BucketRow {
+    let calendar = network.calendar_of(resource);
+    BucketRow {
+        resource: resource.id.clone(),
+        from: resource.bucketing.start(calendar, index),
+        to: resource.bucketing.end(calendar, index),
+        supply: level.supply(resource.standing(index, calendar.day_of(now))),
+        level,
+    }
+}
