@@ -6,6 +6,8 @@
 
 pub mod clock;
 pub mod domain;
+pub mod edge;
 pub mod ledger;
 pub mod proto;
+pub mod telemetry;
 pub mod view;
