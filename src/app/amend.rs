@@ -32,9 +32,9 @@ impl App {
         for _ in 0..MAX_REPLANS {
             let view = self.view(network)?;
             let old = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
-            if let Some(done) = old.amendments.iter().find(|a| a.request_id == request.request_id) {
+            if let Some(done) = old.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == request.request_id) {
                 if done.fingerprint != request.fingerprint {
-                    return Err(AppError::RequestIdTaken(request.request_id));
+                    return Err(AppError::RequestIdTaken(done.request_id.clone().unwrap_or_else(|| id.clone())));
                 }
                 return Ok(Amended { verdict: done.verdict, bottlenecks: done.bottlenecks.clone(), reservation: old });
             }
@@ -71,12 +71,13 @@ impl App {
             }));
             match self.execute(network, command, give_up_at).await? {
                 Outcome::Amended { reservation, verdict, bottlenecks } => {
-                    self.metrics.amended();
                     return Ok(Amended { verdict, reservation, bottlenecks });
                 }
                 Outcome::Refused(Refusal::Short(_) | Refusal::ReservationChanged | Refusal::WrongState { .. }) => {}
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
-                Outcome::Refused(Refusal::AlreadyExists) => return Err(AppError::RequestIdTaken(request.request_id)),
+                Outcome::Refused(Refusal::AlreadyExists) => {
+                    return Err(AppError::RequestIdTaken(request.request_id.clone().unwrap_or_else(|| id.clone())));
+                }
                 Outcome::Refused(Refusal::NotFound) => return Err(AppError::UnknownReservation(id.clone())),
                 Outcome::Refused(Refusal::TooManyAmendments) => {
                     return Err(AppError::TooManyAmendments { id: id.clone(), limit: MAX_AMENDMENTS });

@@ -3,32 +3,28 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::request::ApplyNetworkRequest;
 use super::{App, AppError, unexpected};
 use crate::domain::bucket::Availability;
 use crate::domain::id::{NetworkId, ResourceId};
 use crate::domain::limits::MAX_REPLANS;
-use crate::domain::network::{Network, NetworkSpec, ResourceIdx};
-use crate::ledger::command::{ApplyNetwork, Command, Outcome, Refusal};
+use crate::domain::network::{Kind, Network, ResourceIdx};
+use crate::domain::time::Moment;
+use crate::ledger::command::{ApplyNetwork, Command, Outcome, Refusal, SetSupply, SupplyRun};
 use crate::view::NetworkView;
 
 impl App {
     /// Replaces the network, or with `validate_only` says whether it could be. Returns the version: the new one, or, where
-    /// nothing was replaced, the present one.
+    /// nothing was replaced, the present one. `applied_at` is the instant that the network was built for.
     pub async fn apply_network(
         &self,
         network: &NetworkId,
-        spec: NetworkSpec,
-        document: Arc<[u8]>,
-        validate_only: bool,
+        request: ApplyNetworkRequest,
+        applied_at: Moment,
         give_up_at: Option<Instant>,
     ) -> Result<i64, AppError> {
-        let now = self.clock.now();
-        // A large one takes seconds, which no other request should wait for.
-        let built = tokio::task::spawn_blocking(move || Network::build(spec, now)).await;
-        let checked = match built {
-            Ok(checked) => Arc::new(checked.map_err(AppError::Invalid)?),
-            Err(panicked) => return Err(AppError::Internal(Arc::from(panicked.to_string()))),
-        };
+        let ApplyNetworkRequest { document, network: checked, validate_only } = request;
+        let checked = Arc::new(checked);
         for _ in 0..MAX_REPLANS {
             if !self.views.are_current() {
                 return Err(AppError::Unavailable);
@@ -40,8 +36,11 @@ impl App {
                 let carrying = present.map_or_else(Vec::new, |view| carrying(&view, dropped));
                 return if carrying.is_empty() { Ok(base_version) } else { Err(AppError::StillCarries(carrying)) };
             }
+            if let Some(view) = &present {
+                self.keep_receipts(network, view, applied_at, give_up_at).await?;
+            }
             self.views.prepare(Arc::clone(&document), Arc::clone(&checked));
-            let command = Command::ApplyNetwork(ApplyNetwork { base_version, document: Arc::clone(&document), dropped });
+            let command = Command::ApplyNetwork(ApplyNetwork { base_version, document: Arc::clone(&document), applied_at, dropped });
             match self.execute(network, command, give_up_at).await? {
                 Outcome::NetworkApplied { version } => return Ok(version),
                 Outcome::Refused(Refusal::StillCarries(resources)) => return Err(AppError::StillCarries(resources)),
@@ -50,6 +49,41 @@ impl App {
             }
         }
         Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+
+    /// Writes down the standing receipts of stock of days that are over: they have arrived, whatever the next network's
+    /// standing plan says (rule 4).
+    async fn keep_receipts(
+        &self,
+        network: &NetworkId,
+        view: &NetworkView,
+        now: Moment,
+        give_up_at: Option<Instant>,
+    ) -> Result<(), AppError> {
+        let mut runs = Vec::new();
+        for (i, resource) in view.network.resources().iter().enumerate() {
+            if resource.kind != Kind::Stock || resource.weekly.is_none() {
+                continue;
+            }
+            let today = view.network.calendar_of(resource).day_of(now);
+            let levels = view.levels(ResourceIdx::new(i));
+            let over = resource.bucketing.first_of(resource.since)..resource.bucketing.first_of(today);
+            for index in over.filter(|index| levels.get(*index).is_none_or(|level| level.set.is_none())) {
+                let units = resource.standing(index, today);
+                if units > 0 {
+                    runs.push(SupplyRun { resource: resource.id.clone(), first: index, units: vec![units] });
+                }
+            }
+        }
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let command = Command::SetSupply(SetSupply { network_version: view.version, runs, only_unset: true });
+        match self.execute(network, command, give_up_at).await? {
+            // Another network came between: its own application has written them down.
+            Outcome::SupplySet { .. } | Outcome::Refused(Refusal::NetworkChanged { .. }) => Ok(()),
+            other => Err(unexpected("SetSupply", &other)),
+        }
     }
 
     /// The network's document and version; of a network that was never applied, nothing and 0.

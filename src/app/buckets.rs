@@ -1,6 +1,6 @@
 //! The load: what each bucket has, what is taken of it, what is left.
 
-use super::request::{BucketsOf, ListBucketsRequest};
+use super::request::{BucketsOf, BucketsRequest};
 use super::response::BucketRow;
 use super::supply::bucket_row;
 use super::{App, AppError};
@@ -12,14 +12,14 @@ use crate::domain::network::{Kind, ResourceIdx};
 impl App {
     /// The buckets of one resource, or of all of a site, over some days. Receipts of stock that came earlier are listed too while
     /// something of them is left: they are the stock on hand.
-    pub fn list_buckets(&self, network: &NetworkId, request: &ListBucketsRequest) -> Result<Vec<BucketRow>, AppError> {
+    pub fn list_buckets(&self, network: &NetworkId, request: &BucketsRequest) -> Result<Vec<BucketRow>, AppError> {
         let view = self.view(network)?;
         let network = &view.network;
         let now = self.clock.now();
         let resources: Vec<ResourceIdx> = match &request.of {
-            BucketsOf::Resource(id) => match network.find_resource(id) {
+            BucketsOf::Resource(id) => match network.find_resource(id.as_str()) {
                 Some(resource) => vec![resource],
-                None => return Err(AppError::unknown("resource", "resource", &**id)),
+                None => return Err(AppError::unknown("resource", "resource", id.as_str())),
             },
             BucketsOf::Site(id) => match network.find_site(id) {
                 Some(site) => (0..network.resources().len())

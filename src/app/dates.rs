@@ -1,6 +1,6 @@
 //! The dates that a date picker may offer, each with what is left of it. Takes nothing.
 
-use super::request::ListPromiseDatesRequest;
+use super::request::PromiseDatesRequest;
 use super::{App, AppError};
 use crate::domain::answer::PromiseDate;
 use crate::domain::id::NetworkId;
@@ -8,7 +8,7 @@ use crate::planner;
 
 impl App {
     /// The dates, by date, window and service.
-    pub fn list_promise_dates(&self, network: &NetworkId, request: &ListPromiseDatesRequest) -> Result<Vec<PromiseDate>, AppError> {
+    pub fn list_promise_dates(&self, network: &NetworkId, request: &PromiseDatesRequest) -> Result<Vec<PromiseDate>, AppError> {
         let view = self.view(network)?;
         let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
         Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, self.clock.now()))

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::response::{BucketRow, Event, EventKind};
+use super::request::Since;
+use super::response::{BucketRow, Event, EventRow};
 use super::supply::bucket_row;
 use super::{App, AppError};
 use crate::domain::id::NetworkId;
@@ -17,38 +18,25 @@ const PAGE: usize = 256;
 /// Events that wait for a slow reader.
 const BUFFER: usize = 64;
 
-/// A place in the feed as callers hold it: after this change of this entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventCursor {
-    /// The entry.
-    pub entry: u64,
-    /// How many of its changes were seen.
-    pub changes: usize,
-}
-
 impl App {
     /// Follows the events after a cursor, or from now on, until the receiver is dropped or the service stops.
     pub async fn watch_events(
         self: &Arc<Self>,
         network: NetworkId,
-        after: Option<EventCursor>,
-    ) -> Result<mpsc::Receiver<Result<Event, AppError>>, AppError> {
+        since: Since,
+    ) -> Result<mpsc::Receiver<Result<EventRow, AppError>>, AppError> {
         self.view(&network)?;
         let mut changes = self.views.changes(&network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
-        let mut seen = match after {
-            Some(cursor) => cursor,
-            None => {
-                let newest = self.ledger.newest(&network).await.map_err(|e| AppError::from_ledger(e, &network))?;
-                EventCursor { entry: newest + 1, changes: 0 }
-            }
+        let mut seen = match since {
+            Since::Cursor(cursor) => cursor,
+            Since::Now => self.ledger.newest(&network).await.map_err(|e| AppError::from_ledger(e, &network))?,
         };
         let (events, stream) = mpsc::channel(BUFFER);
         let app = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 changes.mark_unchanged();
-                // The entry of the cursor itself is read again: some of its changes may not have been seen.
-                let page = app.ledger.entries(&network, seen.entry.saturating_sub(1), PAGE).await;
+                let page = app.ledger.entries(&network, seen, PAGE).await;
                 let entries = match page {
                     Ok(entries) => entries,
                     Err(error) => {
@@ -59,17 +47,17 @@ impl App {
                 };
                 let full = entries.len() == PAGE;
                 for entry in &entries {
-                    let skip = if entry.seq == seen.entry { seen.changes } else { 0 };
-                    for (i, kind) in app.kinds(&network, entry).into_iter().enumerate().skip(skip) {
-                        seen = EventCursor { entry: entry.seq, changes: i + 1 };
-                        let Some(kind) = kind else { continue };
-                        let event = Event { cursor: seen, at: entry.at, kind };
+                    let told: Vec<Event> = app.told(&network, entry);
+                    let last = told.len().saturating_sub(1);
+                    for (i, event) in told.into_iter().enumerate() {
+                        // Who stops between two events of one entry is told the whole entry again.
+                        let cursor = if i == last { entry.seq } else { entry.seq - 1 };
                         tokio::select! {
-                            sent = events.send(Ok(event)) => if sent.is_err() { return },
+                            sent = events.send(Ok(EventRow { cursor, at: entry.at, event })) => if sent.is_err() { return },
                             () = app.stop.cancelled() => return,
                         }
                     }
-                    seen = EventCursor { entry: entry.seq, changes: entry.changes.len().max(1) };
+                    seen = entry.seq;
                 }
                 if full {
                     continue;
@@ -84,8 +72,8 @@ impl App {
         Ok(stream)
     }
 
-    /// One event a change, in order; none where a change is nobody's business.
-    fn kinds(&self, network: &NetworkId, entry: &Entry) -> Vec<Option<EventKind>> {
+    /// What an entry tells, in order; some changes are nobody's business.
+    fn told(&self, network: &NetworkId, entry: &Entry) -> Vec<Event> {
         let view = self.views.get(network);
         let row = |resource: &str, index: i32, level: &crate::domain::bucket::BucketLevel, at: Moment| -> Option<BucketRow> {
             let view = view.as_ref()?;
@@ -95,13 +83,13 @@ impl App {
         entry
             .changes
             .iter()
-            .map(|change| match change {
+            .filter_map(|change| match change {
                 Change::Bucket { resource, index, level } => {
-                    row(resource.as_str(), *index, level, entry.at).map(EventKind::Bucket)
+                    row(resource.as_str(), *index, level, entry.at).map(Event::Bucket)
                 }
-                Change::Reservation(reservation) => Some(EventKind::Reservation(Arc::clone(reservation))),
-                Change::Undone(reservation) => Some(EventKind::Reservation(Arc::new(undone(reservation, entry.at)))),
-                Change::Network { version, .. } => Some(EventKind::Network { version: *version }),
+                Change::Reservation(reservation) => Some(Event::Reservation(Arc::clone(reservation))),
+                Change::Undone(reservation) => Some(Event::Reservation(Arc::new(undone(reservation, entry.at)))),
+                Change::Network { version, .. } => Some(Event::Network(*version)),
                 Change::Forgotten { .. } => None,
             })
             .collect()

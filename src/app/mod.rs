@@ -58,6 +58,11 @@ impl App {
         self.views.are_current()
     }
 
+    /// The service's clock (rule 5).
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
     fn view(&self, network: &NetworkId) -> Result<Arc<NetworkView>, AppError> {
         if let Some(view) = self.views.get(network) {
             return Ok(view);

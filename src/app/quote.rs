@@ -12,6 +12,7 @@ use crate::domain::reservation::Reservation;
 use crate::domain::time::Span;
 use crate::ledger::command::{Command, Hold, Outcome, Refusal};
 use crate::planner::{self, Detail};
+use crate::telemetry::metrics::{QuoteKind, QuoteVerdict};
 
 /// An answer, and what was taken with it.
 #[derive(Clone, Debug)]
@@ -25,12 +26,14 @@ pub struct Quoted {
 impl App {
     /// Answers, and holds what it promises if the request says so (rules 5 to 20).
     pub async fn quote(&self, network: &NetworkId, request: QuoteRequest, give_up_at: Option<Instant>) -> Result<Quoted, AppError> {
+        let held = request.hold.is_some();
         let quoted = match (request.hold, request.request_id.clone()) {
             (Some(hold), Some(id)) => self.quote_and_hold(network, request, id, hold, give_up_at).await?,
             (Some(_), None) => return Err(AppError::invalid("request_id", "is needed to hold; choose a UUID and keep it")),
             (None, _) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
         };
-        self.metrics.quote_answered(quoted.answer.verdict, quoted.reservation.is_some());
+        let kind = if held { QuoteKind::Hold } else { QuoteKind::Read };
+        self.metrics.quote(counted(quoted.answer.verdict), kind);
         Ok(quoted)
     }
 
@@ -92,11 +95,11 @@ impl App {
             }));
             match self.execute(network, command, give_up_at).await? {
                 Outcome::Reservation { reservation, repeated: true } => {
-                    self.metrics.replans(attempt - 1);
+                    self.metrics.planned(attempt as u32);
                     return Ok(first_answer(reservation));
                 }
                 Outcome::Reservation { reservation, repeated: false } => {
-                    self.metrics.replans(attempt - 1);
+                    self.metrics.planned(attempt as u32);
                     self.metrics.hold_taken();
                     return Ok(Quoted { answer, reservation: Some(reservation) });
                 }
@@ -107,7 +110,7 @@ impl App {
                 other => return Err(unexpected("Hold", &other)),
             }
         }
-        self.metrics.replans(MAX_REPLANS);
+        self.metrics.planned(MAX_REPLANS as u32);
         Err(AppError::Contended { attempts: MAX_REPLANS })
     }
 
@@ -126,4 +129,12 @@ impl App {
 /// What a repeated request gets: the first answer, with the reservation's present state (rule 20).
 fn first_answer(reservation: Arc<Reservation>) -> Quoted {
     Quoted { answer: Arc::clone(&reservation.first_answer), reservation: Some(reservation) }
+}
+
+fn counted(verdict: Verdict) -> QuoteVerdict {
+    match verdict {
+        Verdict::Promised => QuoteVerdict::Promised,
+        Verdict::Later => QuoteVerdict::Later,
+        Verdict::Unavailable => QuoteVerdict::Unavailable,
+    }
 }

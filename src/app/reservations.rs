@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::request::ListReservationsRequest;
+use super::request::ReservationsRequest;
 use super::{App, AppError, unexpected};
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::MAX_REPLANS;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Span;
+use crate::ledger::ReservationFilter;
 use crate::ledger::command::{Command, Confirm, Outcome, Refusal, Retake};
 
 impl App {
@@ -126,16 +127,21 @@ impl App {
     pub async fn list_reservations(
         &self,
         network: &NetworkId,
-        request: &ListReservationsRequest,
+        request: &ReservationsRequest,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), AppError> {
         let view = self.view(network)?;
-        if let Some(resource) = &request.filter.resource
+        let filter = ReservationFilter {
+            at_risk: request.at_risk,
+            resource: request.resource.clone(),
+            state: request.state,
+        };
+        if let Some(resource) = &filter.resource
             && view.network.find_resource(resource.as_str()).is_none()
         {
             return Err(AppError::unknown("resource", "resource", resource.as_str()));
         }
         self.ledger
-            .reservations(network, &request.filter, request.after.as_ref(), request.limit)
+            .reservations(network, &filter, request.after.as_ref(), request.limit)
             .await
             .map_err(|e| AppError::from_ledger(e, network))
     }

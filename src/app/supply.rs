@@ -26,14 +26,14 @@ impl App {
                 .enumerate()
                 .filter_map(|(i, line)| {
                     let at = |field: &str| format!("lines[{i}].{field}");
-                    let (resource, first) = first_bucket(&view.network, &line.resource, line.start, at, &mut faults)?;
+                    let (resource, first) = first_bucket(&view.network, line.resource.as_str(), line.start, at, &mut faults)?;
                     let resource = view.network.resource(resource);
                     reaches(&view.network, resource, first, line.units.len(), now, &at("start"), &mut faults);
                     Some(SupplyRun { resource: resource.id.clone(), first, units: line.units.clone() })
                 })
                 .collect();
             faults.into_result(()).map_err(AppError::Invalid)?;
-            let command = Command::SetSupply(SetSupply { network_version: view.version, runs });
+            let command = Command::SetSupply(SetSupply { network_version: view.version, runs, only_unset: false });
             match self.execute(network, command, give_up_at).await? {
                 Outcome::SupplySet { buckets } => return Ok(buckets),
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
@@ -55,16 +55,16 @@ impl App {
             let now = self.clock.now();
             let mut faults = Faults::new();
             let at = |field: &str| field.to_owned();
-            let found = first_bucket(&view.network, &request.resource, request.start, at, &mut faults);
+            let found = first_bucket(&view.network, request.resource.as_str(), request.start, at, &mut faults);
             if let Some((resource, first)) = found {
                 let resource = view.network.resource(resource);
-                reaches(&view.network, resource, first, request.buckets, now, "start", &mut faults);
+                reaches(&view.network, resource, first, request.buckets as usize, now, "start", &mut faults);
             }
             faults.into_result(()).map_err(AppError::Invalid)?;
             let Some((index, first)) = found else { return Err(AppError::invalid("resource", "is not known")) };
             let resource = view.network.resource(index);
             let today = view.network.calendar_of(resource).day_of(now);
-            let standing: Vec<i64> = (0..request.buckets as i32).map(|i| resource.standing(first + i, today)).collect();
+            let standing: Vec<i64> = (0..request.buckets).map(|i| resource.standing(first + i, today)).collect();
             let command = Command::AdjustSupply(Box::new(AdjustSupply {
                 request_id: request.request_id.clone(),
                 fingerprint: request.fingerprint,

@@ -256,11 +256,12 @@ impl Availability for [Levels] {
 
 impl Resource {
     /// The units that the standing plan gives a bucket: what the weekly pattern has for it, nothing on closed dates, nothing
-    /// from `horizon_days` after today on (rule 3). Days before today keep the pattern, for those who look back.
+    /// from `horizon_days` after today on (rule 3). A standing bucket that has begun keeps what it was given: a receipt of stock
+    /// serves from its start for ever (rule 4), also when its day is over.
     pub fn standing(&self, index: i32, today: Day) -> i64 {
         let Some(weekly) = &self.weekly else { return 0 };
         let day = self.bucketing.day_of(index);
-        if day >= today + self.horizon_days || self.closed.binary_search(&day).is_ok() {
+        if day < self.since || day >= today + self.horizon_days || self.closed.binary_search(&day).is_ok() {
             return 0;
         }
         let per_day = self.bucketing.per_day();

@@ -68,8 +68,8 @@ pub struct Change {
 /// An amendment that was made, so that its request can be repeated safely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amendment {
-    /// The request id of the amendment.
-    pub request_id: ReservationId,
+    /// The request id of the amendment; none where it was not given.
+    pub request_id: Option<ReservationId>,
     /// The digest of its request.
     pub fingerprint: Fingerprint,
     /// Its answer.

@@ -9,7 +9,7 @@ use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::Take;
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::reservation::{Fingerprint, Reservation, State};
-use crate::domain::time::Span;
+use crate::domain::time::{Moment, Span};
 
 /// One step that is made whole or not at all. Each begins by giving back what is due (rule 21).
 #[derive(Clone, Debug)]
@@ -39,6 +39,14 @@ pub enum Command {
     Undo {
         /// Which.
         id: ReservationId,
+    },
+    /// Looks whether this request made a reservation before, and sees to it that an `Undo` on its way leaves it alone, since
+    /// the caller is about to be told of it: `Reservation { repeated: true }`, `NotFound` or `AlreadyExists`.
+    Recall {
+        /// Which.
+        id: ReservationId,
+        /// The digest of the request.
+        fingerprint: Fingerprint,
     },
     /// Sets the supply of buckets.
     SetSupply(SetSupply),
@@ -103,8 +111,8 @@ pub struct Retake {
 pub struct Amend {
     /// Which.
     pub id: ReservationId,
-    /// Makes the amendment itself safe to repeat.
-    pub request_id: ReservationId,
+    /// Makes the amendment itself safe to repeat; none: each command counts.
+    pub request_id: Option<ReservationId>,
     /// The digest of the amendment's request.
     pub fingerprint: Fingerprint,
     /// The version of the reservation that the plan was made on; another: `Refusal::ReservationChanged`.
@@ -130,6 +138,8 @@ pub struct SetSupply {
     pub network_version: i64,
     /// Runs of consecutive buckets.
     pub runs: Vec<SupplyRun>,
+    /// Only buckets whose supply was never set: writes down what the standing plan gave, before the plan changes.
+    pub only_unset: bool,
 }
 
 /// The supply of one resource in consecutive buckets.
@@ -146,8 +156,8 @@ pub struct SupplyRun {
 /// See [`Command::AdjustSupply`].
 #[derive(Clone, Debug)]
 pub struct AdjustSupply {
-    /// Makes the adjustment safe to repeat.
-    pub request_id: ReservationId,
+    /// Makes the adjustment safe to repeat; none: each command counts.
+    pub request_id: Option<ReservationId>,
     /// The digest of the request.
     pub fingerprint: Fingerprint,
     /// The version of the network that the bucket numbers and standing units are true for.
@@ -171,6 +181,8 @@ pub struct ApplyNetwork {
     pub base_version: i64,
     /// The document, opaque to the ledger.
     pub document: Arc<[u8]>,
+    /// When it was applied: where its standing plan begins. Kept with the document.
+    pub applied_at: Moment,
     /// Resources that are left out, or whose buckets mean something else from now on (another length, kind or time zone).
     /// If live reservations draw on any of them: `Refusal::StillCarries`; else what is known of their buckets is dropped.
     pub dropped: Vec<ResourceId>,
@@ -264,7 +276,10 @@ impl Command {
         match self {
             Command::Hold(c) => Some(&c.id),
             Command::Confirm(c) => Some(&c.id),
-            Command::Release { id, .. } | Command::Extend { id, .. } | Command::Undo { id } => Some(id),
+            Command::Release { id, .. }
+            | Command::Extend { id, .. }
+            | Command::Undo { id }
+            | Command::Recall { id, .. } => Some(id),
             Command::Amend(c) => Some(&c.id),
             Command::SetSupply(_)
             | Command::AdjustSupply(_)

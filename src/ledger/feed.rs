@@ -50,6 +50,8 @@ pub enum Change {
         version: i64,
         /// The document, for subscribers; empty in entries read back later.
         document: Arc<[u8]>,
+        /// When it was applied.
+        applied_at: Moment,
     },
 }
 
@@ -62,6 +64,8 @@ pub struct Snapshot {
     pub network_version: i64,
     /// The network's document.
     pub document: Arc<[u8]>,
+    /// When it was applied.
+    pub applied_at: Moment,
     /// Every bucket that something is known of.
     pub buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
 }

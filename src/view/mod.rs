@@ -17,12 +17,12 @@ pub use network_view::{LevelsGuard, NetworkView};
 
 use crate::domain::faults::{Fault, summary};
 use crate::domain::id::NetworkId;
-use crate::domain::network::{Network, NetworkSpec};
+use crate::domain::network::Network;
 use crate::domain::time::Moment;
 use crate::ledger::feed::{Change, Cursor, Entry, Snapshot, Subscriber};
 
-/// Turns a stored document into words; the edge knows its encoding, the composition root brings the two together.
-pub type Decode = fn(&[u8]) -> Result<NetworkSpec, Vec<Fault>>;
+/// Turns a stored document, and when it was applied, into a network; the edge knows its encoding, the composition root brings the two together.
+pub type Decode = fn(&[u8], Moment) -> Result<Network, Vec<Fault>>;
 
 /// One network, whatever document it has at the moment.
 struct Slot {
@@ -84,7 +84,7 @@ impl Views {
         self.prepared.store(Arc::new(Some((document, network))));
     }
 
-    fn network_of(&self, document: &Arc<[u8]>) -> Arc<Network> {
+    fn network_of(&self, document: &Arc<[u8]>, applied_at: Moment) -> Arc<Network> {
         if let Some((prepared, network)) = self.prepared.load().as_ref()
             && prepared == document
         {
@@ -93,9 +93,7 @@ impl Views {
         if document.is_empty() {
             return Arc::new(Network::empty());
         }
-        // The calendars' tables lie around what the views know of the time; outside them the answers are the same.
-        let now = Moment(self.fresh_at.load(Ordering::Acquire).max(0));
-        match (self.decode)(document).and_then(|spec| Network::build(spec, now)) {
+        match (self.decode)(document, applied_at) {
             Ok(network) => Arc::new(network),
             Err(faults) => {
                 // It was checked before it was stored, so this is a newer version's document: nothing can be promised on it.
@@ -127,7 +125,7 @@ impl Views {
 
 impl Subscriber for Views {
     fn reset(&self, network: &NetworkId, snapshot: Snapshot) {
-        let checked = self.network_of(&snapshot.document);
+        let checked = self.network_of(&snapshot.document, snapshot.applied_at);
         info!(%network, version = snapshot.network_version, resources = checked.resources().len(), "view read in full");
         let view = NetworkView::new(checked, snapshot.network_version, snapshot.document, snapshot.buckets);
         self.show(network, view, snapshot.seq);
@@ -144,9 +142,9 @@ impl Subscriber for Views {
         for change in entries.iter().flat_map(|entry| &entry.changes) {
             match change {
                 Change::Bucket { resource, index, level } => view.draft(&mut draft, resource, *index, level),
-                Change::Network { version, document } => {
+                Change::Network { version, document, applied_at } => {
                     view.publish(&mut draft);
-                    let checked = self.network_of(document);
+                    let checked = self.network_of(document, *applied_at);
                     view = Arc::new(view.on_other_network(checked, *version, Arc::clone(document)));
                     slot.current.store(Arc::clone(&view));
                 }

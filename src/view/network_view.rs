@@ -141,11 +141,11 @@ mod tests {
 
     #[test]
     fn a_view_shows_what_the_feed_told_and_keeps_it_under_another_document() {
-        let views = Views::new(|_| unreachable!("every network here is prepared"));
+        let views = Views::new(|_, _| unreachable!("every network here is prepared"));
         let id = NetworkId::default_network();
         let (first, second): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(*b"1"), Arc::from(*b"2"));
         views.prepare(Arc::clone(&first), network(&["a", "b"]));
-        views.reset(&id, Snapshot { seq: 4, network_version: 1, document: first, buckets: Vec::new() });
+        views.reset(&id, Snapshot { seq: 4, network_version: 1, document: first, ..Snapshot::default() });
         assert!(views.are_current());
         let mut changes = views.changes(&id).expect("there is a view");
         views.changed(
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(*changes.borrow_and_update(), 5);
 
         views.prepare(Arc::clone(&second), network(&["b", "c"]));
-        let change = Change::Network { version: 2, document: second };
+        let change = Change::Network { version: 2, document: second, applied_at: Moment(0) };
         views.changed(&id, &[Arc::new(Entry { seq: 6, at: Moment(0), changes: vec![change, bucket("c", 4)] })]);
         let view = views.get(&id).expect("there is a view");
         assert_eq!(view.version, 2);

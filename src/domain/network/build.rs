@@ -39,7 +39,7 @@ pub fn build(spec: NetworkSpec, now: Moment) -> Result<Network, Vec<Fault>> {
     let zones: Vec<Zone> =
         (0..).zip(&spec.zones).map(|(i, z)| b.zone(i, z, &zone_ids, &spec.zones, &mut postal)).collect();
     let resources: Vec<Resource> =
-        (0..).zip(&spec.resources).map(|(i, r)| b.resource(i, r, &resource_names, &site_ids)).collect();
+        (0..).zip(&spec.resources).map(|(i, r)| b.resource(i, r, &resource_names, (&site_ids, &sites))).collect();
     let refs = Refs { sites: &site_ids, zones: &zone_ids, resources: &resource_names, processes: &process_ids };
     let processes: Vec<Process> =
         (0..).zip(&spec.processes).map(|(i, p)| b.process(i, p, &refs, &spec.resources)).collect();
@@ -300,7 +300,13 @@ impl Builder {
         Zone { id: Self::own(names, &z.id), calendar: self.calendar(format!("zones[{i}].time_zone"), &z.time_zone) }
     }
 
-    fn resource(&mut self, i: usize, r: &ResourceSpec, names: &Names<ResourceIdx>, sites: &Names<SiteIdx>) -> Resource {
+    fn resource(
+        &mut self,
+        i: usize,
+        r: &ResourceSpec,
+        names: &Names<ResourceIdx>,
+        sites: (&Names<SiteIdx>, &[Site]),
+    ) -> Resource {
         let at = |field: &str| format!("resources[{i}].{field}");
         if r.kind.is_none() {
             self.faults.add(at("kind"), "is not said; KIND_CAPACITY or KIND_STOCK is needed");
@@ -316,10 +322,12 @@ impl Builder {
         };
         let id = Self::own(names, &r.id);
         let unit = if r.unit.is_empty() { "units" } else { &r.unit };
+        let site = self.reference(at("site"), "site", &r.site, sites.0).unwrap_or(SiteIdx::new(0));
         Resource {
             display_name: if r.display_name.is_empty() { Arc::clone(&id) } else { Arc::from(r.display_name.as_str()) },
             id: ResourceId::from(id),
-            site: self.reference(at("site"), "site", &r.site, sites).unwrap_or(SiteIdx::new(0)),
+            since: sites.1.get(site.at()).map_or(Day(0), |s| s.calendar.day_of(self.now)),
+            site,
             kind: r.kind.unwrap_or(Kind::Capacity),
             unit: self.word(unit),
             bucketing,

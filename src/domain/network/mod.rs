@@ -96,6 +96,8 @@ pub struct Resource {
     pub closed: Box<[Day]>,
     /// How many days from today on the standing plan reaches.
     pub horizon_days: i32,
+    /// The first day of the standing plan: the day, at its site, on which the network was applied.
+    pub since: Day,
 }
 
 /// One step of a process (rule 7).
@@ -247,10 +249,10 @@ macro_rules! lookups {
 }
 
 impl Network {
-    /// Checks the document and makes it readable by index; else names every fault by its path. `now` only places the tables of
-    /// the calendars.
-    pub fn build(spec: NetworkSpec, now: Moment) -> Result<Network, Vec<super::faults::Fault>> {
-        build::build(spec, now)
+    /// Checks the document and makes it readable by index; else names every fault by its path. `applied_at` is where the standing
+    /// plan begins and around which the tables of the calendars lie.
+    pub fn build(spec: NetworkSpec, applied_at: Moment) -> Result<Network, Vec<super::faults::Fault>> {
+        build::build(spec, applied_at)
     }
 
     /// A network of nothing.

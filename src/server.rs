@@ -1,0 +1,303 @@
+//! The composition root: opens the ledger, lets the views follow it, puts the service and its layers on a listener, and
+//! takes it all down again in order. Beside the command line the only place that names concrete stores.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tracing::{info, warn};
+
+use crate::app::request::{ApplyNetworkRequest, SupplyLine};
+use crate::app::{App, AppError};
+use crate::clock::Clock;
+use crate::domain::id::NetworkId;
+use crate::domain::limits::MAX_SUPPLY_NUMBERS;
+use crate::edge::from_proto;
+use crate::edge::layers::deadline::DeadlineLayer;
+use crate::edge::layers::methods::Methods;
+use crate::edge::layers::shed::{ShedLayer, ShedLimits};
+use crate::edge::layers::trace::TraceLayer;
+use crate::edge::offer_service::Offers;
+use crate::edge::operations_service::Operations;
+use crate::edge::promise_service::Promises;
+use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
+use crate::ledger::observe::LedgerObserver;
+use crate::ledger::{Ledger, LedgerError};
+use crate::proto;
+use crate::proto::v1::offer_service_server::{OfferServiceServer, SERVICE_NAME as OFFERS};
+use crate::proto::v1::operations_service_server::{OperationsServiceServer, SERVICE_NAME as OPERATIONS};
+use crate::proto::v1::promise_service_server::{PromiseServiceServer, SERVICE_NAME as PROMISES};
+use crate::telemetry::{Metrics, Telemetry};
+use crate::view::Views;
+
+/// Bytes of one request of a checkout or of marketing: an ask of 100 lines has some 10 KiB.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// Bytes of one request of operations: a network of a million products has some 150 MiB.
+const MAX_DOCUMENT_BYTES: usize = 512 << 20;
+/// Calls at a time on one connection; further ones wait on the caller's side.
+const MAX_STREAMS_PER_CONNECTION: u32 = 2_048;
+/// A connection on which nothing moves is asked for a sign of life after this long, and closed when none comes.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// See [`KEEPALIVE_EVERY`].
+const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
+/// How often health is compared with the truth.
+const HEALTH_EVERY: Duration = Duration::from_millis(50);
+
+/// Where capacity is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Nowhere: what is held ends with the process.
+    Memory,
+    /// In a folder of this machine, durably.
+    Embedded(PathBuf),
+}
+
+/// What the service is to be.
+pub struct Config {
+    /// Where capacity is kept.
+    pub store: Store,
+    /// What tells it the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where it is seen from.
+    pub telemetry: Telemetry,
+    /// Requests in flight, over all connections; more are shed.
+    pub max_requests: usize,
+    /// Open streams (watches, plans being loaded), over all connections; more are shed.
+    pub max_streams: usize,
+    /// The longest that a unary call may take, also when its caller would wait longer.
+    pub max_unary: Duration,
+    /// How long calls in flight may take to finish once the service is told to stop.
+    pub drain: Duration,
+    /// A network to apply before serving.
+    pub network: Option<proto::v1::Network>,
+    /// A plan to load before serving.
+    pub supply: Vec<SupplyLine>,
+}
+
+/// Why the service could not start, or ended otherwise than it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store failed before the service had started.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The network or the plan that it was to start with was refused.
+    #[error("{what} was refused: {error}")]
+    Refused {
+        /// Which of the two.
+        what: &'static str,
+        /// Why.
+        error: AppError,
+    },
+    /// The connections' side failed.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors of the contract are broken, which a build can't leave behind.
+    #[error("the contract's descriptors can't be read: {0}")]
+    Descriptors(String),
+}
+
+/// A service that has opened its store and loaded what it starts with, and is not serving yet.
+pub struct Ready {
+    app: Arc<App>,
+    ledger: Arc<dyn Ledger>,
+    stop: CancellationToken,
+    config: Config,
+}
+
+impl Ready {
+    /// Opens the store, reads what it left, applies the network and the plan.
+    pub async fn open(mut config: Config) -> Result<Ready, ServerError> {
+        let metrics = config.telemetry.metrics();
+        let ledger = open_ledger(&config, &metrics).await?;
+        let views = Views::new(from_proto::network::network_document);
+        ledger.subscribe(Arc::clone(&views) as Arc<_>).await?;
+        let stop = CancellationToken::new();
+        let app = App::new(Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&config.clock), metrics.clone(), stop.clone());
+        let clock = Arc::clone(&config.clock);
+        metrics.observe_view_age(move || {
+            let age = clock.now().0.saturating_sub(views.fresh_at().0);
+            u64::try_from(age).ok().map(Duration::from_micros)
+        });
+
+        let (network, supply) = (config.network.take(), std::mem::take(&mut config.supply));
+        let ready = Ready { app, ledger, stop, config };
+        if let Err(error) = ready.load(network, supply).await {
+            ready.ledger.close().await;
+            return Err(error);
+        }
+        Ok(ready)
+    }
+
+    async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<SupplyLine>) -> Result<(), ServerError> {
+        let default = NetworkId::default_network();
+        let now = self.app.now();
+        if let Some(document) = network {
+            let message = proto::v1::ApplyNetworkRequest { network: Some(document), validate_only: false };
+            let refused = |error| ServerError::Refused { what: "the network", error };
+            let asked: ApplyNetworkRequest =
+                from_proto::network::apply_network(message, now).map_err(|faults| refused(AppError::Invalid(faults)))?;
+            let version = self.app.apply_network(&default, asked, now, None).await.map_err(refused)?;
+            info!(version, "network applied");
+        }
+        let mut rest = supply.as_slice();
+        while !rest.is_empty() {
+            let mut numbers = 0;
+            let fits = rest.iter().take_while(|line| {
+                numbers += line.units.len();
+                numbers <= MAX_SUPPLY_NUMBERS
+            });
+            let (now, later) = rest.split_at(fits.count().max(1));
+            let refused = |error| ServerError::Refused { what: "the plan", error };
+            self.app.set_supply(&default, now, None).await.map_err(refused)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// The use cases, for those who call them without a network between.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Serves on the listener until `shutdown`, then drains: health says so first, streams end, calls in flight finish.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+        let Ready { app, ledger, stop, config } = self;
+        let broken = |error: &dyn std::fmt::Display| ServerError::Descriptors(error.to_string());
+        let methods = Methods::none()
+            .with_services(proto::DESCRIPTORS)
+            .and_then(|m| m.with_probes(tonic_health::pb::FILE_DESCRIPTOR_SET))
+            .and_then(|m| m.with_probes(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET))
+            .and_then(|m| m.with_probes(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET))
+            .map_err(|e| broken(&e))?;
+        let methods = Arc::new(methods);
+        let limits = ShedLimits {
+            max_requests: config.max_requests,
+            max_streams: config.max_streams,
+            retry_after: Duration::from_millis(100),
+        };
+        let shed = ShedLayer::new(Arc::clone(&methods), limits, config.telemetry.metrics());
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let report = |status: ServingStatus| {
+            let health = health.clone();
+            async move {
+                for service in ["", PROMISES, OPERATIONS, OFFERS] {
+                    health.set_service_status(service, status).await;
+                }
+            }
+        };
+        report(status_of(&app)).await;
+
+        let router = Server::builder()
+            .tcp_nodelay(true)
+            .max_concurrent_streams(Some(MAX_STREAMS_PER_CONNECTION))
+            .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+            .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+            .layer(TraceLayer::new(Arc::clone(&methods), config.telemetry.rpc()))
+            .layer(shed)
+            .layer(DeadlineLayer::new(methods, config.max_unary))
+            .add_service(health_service)
+            .add_service(reflection().build_v1().map_err(|e| broken(&e))?)
+            .add_service(reflection().build_v1alpha().map_err(|e| broken(&e))?)
+            .add_service(PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES))
+            .add_service(
+                OperationsServiceServer::new(Operations(Arc::clone(&app)))
+                    .max_decoding_message_size(MAX_DOCUMENT_BYTES)
+                    .max_encoding_message_size(MAX_DOCUMENT_BYTES),
+            )
+            .add_service(OfferServiceServer::new(Offers).max_decoding_message_size(MAX_REQUEST_BYTES));
+
+        let housekeeping = tokio::spawn(Arc::clone(&app).keep_house());
+        let drained = CancellationToken::new();
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = router.serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
+        tokio::pin!(serving);
+        let watching = async {
+            let mut told = status_of(&app);
+            loop {
+                tokio::time::sleep(HEALTH_EVERY).await;
+                let now = status_of(&app);
+                if now != told {
+                    info!(serving = now == ServingStatus::Serving, "health changed");
+                    report(now).await;
+                    told = now;
+                }
+            }
+        };
+        let ended = tokio::select! {
+            ended = &mut serving => Some(ended),
+            () = shutdown => None,
+            () = watching => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                info!("told to stop; calls in flight finish");
+                report(ServingStatus::NotServing).await;
+                stop.cancel();
+                drained.cancel();
+                match tokio::time::timeout(config.drain, &mut serving).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        warn!(waited = ?config.drain, "calls in flight did not finish in time and are cut off");
+                        Ok(())
+                    }
+                }
+            }
+        };
+        stop.cancel();
+        if let Err(error) = housekeeping.await {
+            warn!(%error, "housekeeping did not end well");
+        }
+        ledger.close().await;
+        info!("stopped");
+        ended.map_err(ServerError::from)
+    }
+}
+
+fn status_of(app: &App) -> ServingStatus {
+    if app.is_current() { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledger>, ServerError> {
+    let observer: Arc<dyn LedgerObserver> = Arc::new(Observed(metrics.clone()));
+    let clock = Arc::clone(&config.clock);
+    let ledger: Arc<EmbeddedLedger> = match &config.store {
+        Store::Memory => EmbeddedLedger::memory(clock, observer),
+        Store::Embedded(dir) => {
+            let settings = EmbeddedConfig::new(dir.clone());
+            // Reading what was left may take a while; the runtime has other things to do.
+            let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(settings, clock, observer)).await;
+            opened.map_err(|panic| LedgerError::Unavailable(Arc::from(panic.to_string())))??
+        }
+    };
+    let depth = Arc::clone(&ledger);
+    metrics.observe_queue_depth(move || depth.queue_depth());
+    Ok(ledger)
+}
+
+/// The ledger's own figures, as metrics.
+struct Observed(Metrics);
+
+impl LedgerObserver for Observed {
+    fn committed(&self, commands: usize, took: Duration) {
+        self.0.committed(commands, took);
+    }
+
+    fn expired(&self, holds: u64) {
+        self.0.holds_expired(holds);
+    }
+}
