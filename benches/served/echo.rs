@@ -1,0 +1,69 @@
+//! A bare tonic service that answers so many bytes to so many bytes: what tonic itself can do on this machine.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use prost::bytes::Bytes;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_prost::ProstCodec;
+use tower::Service;
+
+/// Any bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Blob {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub body: Bytes,
+}
+
+/// The path of the one method.
+pub const PATH: &str = "/bench.Echo/Echo";
+
+#[derive(Clone)]
+pub struct Echo {
+    pub answer: Bytes,
+}
+
+impl UnaryService<Blob> for Echo {
+    type Response = Blob;
+    type Future = Ready<Result<tonic::Response<Blob>, tonic::Status>>;
+
+    fn call(&mut self, _request: tonic::Request<Blob>) -> Self::Future {
+        ready(Ok(tonic::Response::new(Blob { body: self.answer.clone() })))
+    }
+}
+
+impl Service<Request<Body>> for Echo {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let echo = self.clone();
+        Box::pin(async move { Ok(Grpc::new(ProstCodec::default()).unary(echo, request).await) })
+    }
+}
+
+impl NamedService for Echo {
+    const NAME: &'static str = "bench.Echo";
+}
+
+/// Serves until the process ends.
+pub async fn serve(listener: TcpListener, answer_bytes: usize) -> Result<(), tonic::transport::Error> {
+    let echo = Echo { answer: Bytes::from(vec![7u8; answer_bytes]) };
+    Server::builder()
+        .tcp_nodelay(true)
+        .add_service(echo)
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+        .await
+}

@@ -1,0 +1,280 @@
+//! Surety over gRPC beside a bare tonic echo of like size, in one run: each is a process of its own, one generator drives them in
+//! turn, closed loop, and only the ratios count.
+//!
+//!     cargo bench --bench served -- [--seconds 4] [--rounds 5] [--in-flight 64,256] [--connections 4]
+
+mod echo;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use prost::Message;
+use prost::bytes::Bytes;
+use surety::clock::SystemClock;
+use surety::domain::time::Moment;
+use surety::proto::v1;
+use surety::proto::v1::operations_service_client::OperationsServiceClient;
+use surety::proto::v1::promise_service_client::PromiseServiceClient;
+use surety::server::{Config, Ready, Store};
+use surety::telemetry::{Telemetry, TelemetryConfig};
+use tokio::net::TcpListener;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+
+/// Which process this is: none is the generator.
+const ROLE: &str = "SURETY_BENCH_ROLE";
+const NOW: &str = "2026-12-01T08:00:00Z";
+/// Three steps, one day bucket each, over 90 days: each hold has three draws.
+const NETWORK: &str = r#"{
+  "sites": [{"id": "s", "timeZone": "Europe/Berlin"}],
+  "zones": [{"id": "z", "timeZone": "Europe/Berlin"}],
+  "resources": [
+    {"id": "pick", "site": "s", "kind": "KIND_CAPACITY", "weekly": [{"days": [1,2,3,4,5,6,7], "units": "1000000000"}]},
+    {"id": "pack", "site": "s", "kind": "KIND_CAPACITY", "weekly": [{"days": [1,2,3,4,5,6,7], "units": "1000000000"}]},
+    {"id": "load", "site": "s", "kind": "KIND_CAPACITY", "weekly": [{"days": [1,2,3,4,5,6,7], "units": "1000000000"}]}
+  ],
+  "processes": [{"id": "p", "steps": [
+    {"resource": "pick", "perLine": "1", "perItem": "1", "cutoff": "14:00"},
+    {"resource": "pack", "perLine": "1", "perItem": "1"},
+    {"resource": "load", "perLine": "1"}
+  ]}],
+  "products": [{"sku": "sku-1", "sources": [{"site": "s", "process": "p"}]}],
+  "lanes": [{"id": "l", "site": "s", "zone": "z", "service": "standard", "departureTime": "17:30", "transitDays": 1}]
+}"#;
+
+fn main() {
+    match std::env::var(ROLE).ok().as_deref() {
+        Some("echo") => run(async {
+            let answer = std::env::var("SURETY_BENCH_ANSWER").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+            let listener = listen().await;
+            echo::serve(listener, answer).await.expect("the echo serves");
+        }),
+        Some(role) => {
+            let (store, telemetry) = surety_of(role);
+            run(async move {
+                let begin = Moment::from_timestamp(NOW.parse().expect("an instant"));
+                let config = Config {
+                    store,
+                    clock: Arc::new(SystemClock::beginning_at(begin)),
+                    telemetry,
+                    max_requests: 100_000,
+                    max_streams: 1_000,
+                    max_unary: Duration::from_secs(30),
+                    drain: Duration::from_secs(1),
+                    network: Some(serde_json::from_str(NETWORK).expect("the network of this benchmark")),
+                    supply: Vec::new(),
+                };
+                let ready = Ready::open(config).await.expect("the service opens");
+                ready.serve(listen().await, std::future::pending()).await.expect("the service serves");
+            });
+        }
+        None => generator(),
+    }
+}
+
+/// `memory`, `embedded:DIR`, each with `+traced` or without.
+fn surety_of(role: &str) -> (Store, Telemetry) {
+    let (store, traced) = role.strip_suffix("+traced").map_or((role, false), |store| (store, true));
+    let store = match store.strip_prefix("embedded:") {
+        Some(dir) => Store::Embedded(dir.into()),
+        None => Store::Memory,
+    };
+    let telemetry = if traced {
+        // Nobody listens there: spans are made, queued, and dropped when the queue is full.
+        let config = TelemetryConfig { otlp_endpoint: Some("http://127.0.0.1:9".to_owned()), ..TelemetryConfig::default() };
+        Telemetry::start(&config).expect("telemetry starts")
+    } else {
+        Telemetry::off()
+    };
+    (store, telemetry)
+}
+
+fn run(serving: impl Future<Output = ()>) {
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.expect("a runtime").block_on(serving);
+}
+
+async fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    println!("{}", listener.local_addr().expect("an address"));
+    std::io::stdout().flush().expect("stdout");
+    listener
+}
+
+struct Served {
+    name: &'static str,
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(name: &'static str, role: &str, answer: usize) -> Served {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .env(ROLE, role)
+            .env("SURETY_BENCH_ANSWER", answer.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the process starts");
+        let mut address = String::new();
+        let stdout = child.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut address).expect("its first line");
+        Served { name, child, address: format!("http://{}", address.trim()) }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Call {
+    Echo,
+    Quote,
+    Hold,
+}
+
+fn ask(hold: bool, number: u64) -> v1::QuoteRequest {
+    v1::QuoteRequest {
+        request_id: if hold { format!("{:032x}", u128::from(number) | 1 << 96) } else { String::new() },
+        ask: Some(v1::Ask {
+            lines: vec![v1::Line { sku: "sku-1".to_owned(), quantity: 1 }],
+            destination: Some(v1::Destination { to: Some(v1::destination::To::Zone("z".to_owned())) }),
+            when: Some(v1::ask::When::ByDate("2026-12-24".to_owned())),
+            service: "standard".to_owned(),
+            ..v1::Ask::default()
+        }),
+        hold: hold.then(|| pbjson_types::Duration { seconds: 900, nanos: 0 }),
+        ..v1::QuoteRequest::default()
+    }
+}
+
+struct Round {
+    rate: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+async fn drive(address: &str, call: Call, in_flight: usize, connections: usize, lasting: Duration) -> Round {
+    let mut channels = Vec::new();
+    for _ in 0..connections {
+        let endpoint = Channel::from_shared(address.to_owned()).expect("an address").tcp_nodelay(true);
+        channels.push(endpoint.connect().await.expect("a connection"));
+    }
+    let end = Instant::now() + lasting;
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|i| {
+            let channel = channels[i % connections].clone();
+            tokio::spawn(async move {
+                let mut seen = Histogram::<u64>::new_with_max(60_000_000, 3).expect("a histogram");
+                let mut quotes = PromiseServiceClient::new(channel.clone());
+                let mut echoes = tonic::client::Grpc::new(channel);
+                let body = Bytes::from(ask(false, 0).encode_to_vec());
+                while Instant::now() < end {
+                    let begun = Instant::now();
+                    match call {
+                        Call::Echo => {
+                            echoes.ready().await.expect("a ready channel");
+                            let path = http::uri::PathAndQuery::from_static(echo::PATH);
+                            let codec = ProstCodec::<echo::Blob, echo::Blob>::default();
+                            let request = tonic::Request::new(echo::Blob { body: body.clone() });
+                            echoes.unary(request, path, codec).await.expect("an echo");
+                        }
+                        Call::Quote | Call::Hold => {
+                            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                            let answer = quotes.quote(ask(call == Call::Hold, number)).await.expect("an answer").into_inner();
+                            assert_eq!(answer.verdict(), v1::Verdict::Promised);
+                            assert_eq!(answer.reservation.is_some(), call == Call::Hold);
+                        }
+                    }
+                    let took = begun.elapsed().as_micros() as u64;
+                    seen.saturating_record(took);
+                }
+                seen
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    let mut all = Histogram::<u64>::new_with_max(60_000_000, 3).expect("a histogram");
+    for task in tasks {
+        all.add(task.await.expect("a caller")).expect("histograms of one kind");
+    }
+    let rate = all.len() as f64 / begun.elapsed().as_secs_f64();
+    let at = |q: f64| Duration::from_micros(all.value_at_quantile(q));
+    Round { rate, p50: at(0.5), p99: at(0.99) }
+}
+
+fn option(name: &str, default: &str) -> String {
+    let args: Vec<String> = std::env::args().collect();
+    args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).cloned().unwrap_or_else(|| default.to_owned())
+}
+
+fn median(mut of: Vec<f64>) -> (f64, f64, f64) {
+    of.sort_by(f64::total_cmp);
+    (of[of.len() / 2], of[0], of[of.len() - 1])
+}
+
+fn generator() {
+    let seconds: f64 = option("--seconds", "4").parse().expect("seconds");
+    let rounds: usize = option("--rounds", "5").parse().expect("rounds");
+    let connections: usize = option("--connections", "4").parse().expect("connections");
+    let in_flight: Vec<usize> = option("--in-flight", "64,256").split(',').map(|n| n.parse().expect("a number")).collect();
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let memory = Served::start("memory", "memory", 0);
+        let mut client = PromiseServiceClient::connect(memory.address.clone()).await.expect("a client");
+        let sample = client.quote(ask(false, 0)).await.expect("an answer").into_inner();
+        let (asked, answered) = (ask(false, 0).encoded_len(), sample.encoded_len());
+        println!("a quote: {asked} bytes in, {answered} bytes out; the echo answers as many\n");
+        let echo = Served::start("echo", "echo", answered);
+        let traced = Served::start("memory, traced 1 %", "memory+traced", 0);
+        let embedded = Served::start("embedded", &format!("embedded:{}", dir.path().display()), 0);
+        let cases = [
+            (&echo, Call::Echo, "bare echo"),
+            (&memory, Call::Quote, "quote, reads only"),
+            (&traced, Call::Quote, "quote, traced 1 %"),
+            (&memory, Call::Hold, "hold, memory"),
+            (&embedded, Call::Hold, "hold, embedded with fsync"),
+        ];
+        println!("| in flight | call | a second (range) | of echo | p50 | p99 |\n|---|---|---|---|---|---|");
+        for flight in in_flight {
+            let mut seen: Vec<Vec<Round>> = cases.iter().map(|_| Vec::new()).collect();
+            // One round of each to warm up, then rounds in turn, so that what else the machine does hits all alike.
+            for round in 0..=rounds {
+                for (i, (served, call, _)) in cases.iter().enumerate() {
+                    let lasting = Duration::from_secs_f64(if round == 0 { 1.0 } else { seconds });
+                    let done = drive(&served.address, *call, flight, connections, lasting).await;
+                    if round > 0 {
+                        seen[i].push(done);
+                    }
+                }
+            }
+            let echoed: Vec<f64> = seen[0].iter().map(|r| r.rate).collect();
+            for (i, (served, _, what)) in cases.iter().enumerate() {
+                let (rate, least, most) = median(seen[i].iter().map(|r| r.rate).collect());
+                let (ratio, _, _) = median(seen[i].iter().zip(&echoed).map(|(r, e)| r.rate / e).collect());
+                let (p50, _, _) = median(seen[i].iter().map(|r| r.p50.as_secs_f64() * 1e3).collect());
+                let (p99, _, _) = median(seen[i].iter().map(|r| r.p99.as_secs_f64() * 1e3).collect());
+                assert!(!served.name.is_empty());
+                println!("| {flight} | {what} | {rate:.0} ({least:.0}-{most:.0}) | {ratio:.2} | {p50:.2} ms | {p99:.2} ms |");
+            }
+        }
+        let mut operations = OperationsServiceClient::connect(embedded.address.clone()).await.expect("a client");
+        let request = v1::ListBucketsRequest { site: "s".to_owned(), days: 90, ..v1::ListBucketsRequest::default() };
+        let buckets = operations.list_buckets(request).await.expect("buckets").into_inner().buckets;
+        let lowest = buckets.iter().map(|b| b.available).min().unwrap_or_default();
+        assert!(lowest >= 0, "a bucket was drawn below zero: {lowest}");
+        println!("\nlowest balance of {} buckets after all holds: {lowest}", buckets.len());
+    });
+}
