@@ -8,6 +8,7 @@ pub mod clock;
 pub mod domain;
 pub mod edge;
 pub mod ledger;
+pub mod planner;
 pub mod proto;
 pub mod telemetry;
 pub mod view;
