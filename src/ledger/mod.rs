@@ -3,8 +3,12 @@
 //! A ledger must not plan, know calendars or the contract, or loop over time: a draw is already chosen when it comes here.
 
 pub mod command;
+pub mod embedded;
 pub mod feed;
+pub mod observe;
+pub mod record;
 pub mod rules;
+pub mod state;
 
 use std::sync::Arc;
 

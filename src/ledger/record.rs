@@ -1,0 +1,524 @@
+//! The stored form of what a ledger keeps: protobuf messages of the ledger's own, apart from the contract. Tags are never used
+//! again for something else and unknown fields are passed over, so that two versions of the service can share a store.
+
+mod form;
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use crate::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
+use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
+use crate::domain::bucket::{BucketLevel, PoolLevel};
+use crate::domain::draw::{Draw, Pool};
+use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation, State};
+use crate::domain::time::{Day, Moment};
+
+use super::feed::{Change, Entry};
+use super::state::Adjustment;
+
+/// A stored record that can't be read: the store is damaged or was written by something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stored {what} can't be read: {why}")]
+pub struct Unreadable {
+    /// What it was to be.
+    pub what: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+type Read<T> = Result<T, Unreadable>;
+
+fn wrong<T>(what: &'static str, why: impl Into<String>) -> Read<T> {
+    Err(Unreadable { what, why: why.into() })
+}
+
+fn decode<M: Message + Default>(what: &'static str, bytes: &[u8]) -> Read<M> {
+    M::decode(bytes).map_err(|e| Unreadable { what, why: e.to_string() })
+}
+
+fn needed<T>(what: &'static str, field: &str, value: Option<T>) -> Read<T> {
+    value.ok_or_else(|| Unreadable { what, why: format!("it has no {field}") })
+}
+
+/// A network's place in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkHead {
+    /// The version of its document; 0: none was applied yet.
+    pub version: i64,
+    /// Parts that the document was stored in.
+    pub parts: u32,
+}
+
+/// Writes a network's head.
+pub fn write_head(head: NetworkHead) -> Vec<u8> {
+    form::Head { version: head.version, parts: head.parts }.encode_to_vec()
+}
+
+/// Reads a network's head.
+pub fn read_head(bytes: &[u8]) -> Read<NetworkHead> {
+    let form::Head { version, parts } = decode("network", bytes)?;
+    Ok(NetworkHead { version, parts })
+}
+
+/// Writes a bucket.
+pub fn write_bucket(level: &BucketLevel) -> Vec<u8> {
+    bucket_form(level).encode_to_vec()
+}
+
+/// Reads a bucket.
+pub fn read_bucket(bytes: &[u8]) -> Read<BucketLevel> {
+    bucket(decode("bucket", bytes)?)
+}
+
+/// Writes a reservation.
+pub fn write_reservation(r: &Reservation) -> Vec<u8> {
+    reservation_form(r).encode_to_vec()
+}
+
+/// Reads a reservation.
+pub fn read_reservation(bytes: &[u8]) -> Read<Reservation> {
+    reservation_of(decode("reservation", bytes)?)
+}
+
+/// Writes an entry of the feed. `reservation` gives a reservation's own record, where that was made already.
+pub fn write_entry(entry: &Entry, mut reservation: impl FnMut(&Arc<Reservation>) -> Vec<u8>) -> Vec<u8> {
+    let changes = entry.changes.iter().map(|change| {
+        let mut f = form::Change::default();
+        match change {
+            Change::Bucket { resource, index, level } => {
+                f.bucket = Some(form::At {
+                    resource: text(resource.as_str()),
+                    index: *index,
+                    level: Some(bucket_form(level)),
+                });
+            }
+            Change::Forgotten { resource, index } => {
+                f.forgotten = Some(form::At { resource: text(resource.as_str()), index: *index, level: None });
+            }
+            Change::Reservation(r) => f.reservation = Some(reservation(r)),
+            Change::Undone(r) => f.undone = Some(reservation(r)),
+            Change::Network { version, .. } => f.network = Some(*version),
+        }
+        f
+    });
+    form::Entry { seq: entry.seq, at: entry.at.0, changes: changes.collect() }.encode_to_vec()
+}
+
+/// Reads an entry of the feed; documents of networks are empty in it.
+pub fn read_entry(bytes: &[u8]) -> Read<Entry> {
+    let f: form::Entry = decode("entry of the feed", bytes)?;
+    let mut changes = Vec::with_capacity(f.changes.len());
+    for c in f.changes {
+        if let Some(at) = c.bucket {
+            let level = bucket(at.level.unwrap_or_default())?;
+            changes.push(Change::Bucket { resource: resource(&at.resource), index: at.index, level });
+        } else if let Some(at) = c.forgotten {
+            changes.push(Change::Forgotten { resource: resource(&at.resource), index: at.index });
+        } else if let Some(bytes) = c.reservation {
+            changes.push(Change::Reservation(Arc::new(read_reservation(&bytes)?)));
+        } else if let Some(bytes) = c.undone {
+            changes.push(Change::Undone(Arc::new(read_reservation(&bytes)?)));
+        } else if let Some(version) = c.network {
+            changes.push(Change::Network { version, document: Arc::from([]) });
+        }
+        // Else a later version's kind of change, which this one has no word for.
+    }
+    Ok(Entry { seq: f.seq, at: Moment(f.at), changes })
+}
+
+/// The instant of a stored entry, without reading the rest of it.
+pub fn read_entry_at(bytes: &[u8]) -> Read<Moment> {
+    let f: form::EntryAt = decode("entry of the feed", bytes)?;
+    Ok(Moment(f.at))
+}
+
+/// Writes an adjustment.
+pub fn write_adjustment(a: &Adjustment) -> Vec<u8> {
+    form::Adjustment {
+        request_id: text(a.request_id.as_str()),
+        fingerprint: a.fingerprint.0.to_be_bytes().to_vec(),
+        at: a.at.0,
+        resource: text(a.resource.as_str()),
+        first: a.first,
+        levels: a.levels.iter().map(bucket_form).collect(),
+        delta: a.delta,
+        reason: text(&a.reason),
+    }
+    .encode_to_vec()
+}
+
+/// Reads an adjustment.
+pub fn read_adjustment(bytes: &[u8]) -> Read<Adjustment> {
+    let f: form::Adjustment = decode("adjustment", bytes)?;
+    Ok(Adjustment {
+        request_id: id(&f.request_id),
+        fingerprint: fingerprint(&f.fingerprint)?,
+        at: Moment(f.at),
+        resource: resource(&f.resource),
+        first: f.first,
+        levels: f.levels.into_iter().map(bucket).collect::<Read<Vec<_>>>()?.into(),
+        delta: f.delta,
+        reason: f.reason.into(),
+    })
+}
+
+fn text(s: &str) -> String {
+    s.to_owned()
+}
+
+fn id(s: &str) -> ReservationId {
+    ReservationId::from(Arc::from(s))
+}
+
+fn resource(s: &str) -> ResourceId {
+    ResourceId::from(Arc::from(s))
+}
+
+fn fingerprint(bytes: &[u8]) -> Read<Fingerprint> {
+    match bytes.try_into() {
+        Ok(bytes) => Ok(Fingerprint(u128::from_be_bytes(bytes))),
+        Err(_) => wrong("fingerprint", format!("it has {} bytes, not 16", bytes.len())),
+    }
+}
+
+fn pool(s: &str) -> Read<Pool> {
+    match Pool::parse(s) {
+        Some(pool) => Ok(pool),
+        None => wrong("pool", format!("'{s}' names none")),
+    }
+}
+
+fn bucket_form(level: &BucketLevel) -> form::Bucket {
+    form::Bucket {
+        set: level.set,
+        held: level.held,
+        confirmed: level.confirmed,
+        fulfilled: level.fulfilled,
+        pools: level.pools().iter().map(|p| form::PoolLevel { pool: p.pool.to_string(), left: p.left }).collect(),
+    }
+}
+
+fn bucket(f: form::Bucket) -> Read<BucketLevel> {
+    let pools = (f.pools.iter())
+        .map(|p| Ok(PoolLevel { pool: pool(&p.pool)?, left: p.left }))
+        .collect::<Read<Vec<PoolLevel>>>()?;
+    Ok(BucketLevel {
+        set: f.set,
+        held: f.held,
+        confirmed: f.confirmed,
+        fulfilled: f.fulfilled,
+        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+    })
+}
+
+fn line_form(line: &Line) -> form::Line {
+    form::Line { sku: text(&line.sku), quantity: line.quantity }
+}
+
+fn lines(f: Vec<form::Line>) -> Vec<Line> {
+    f.into_iter().map(|l| Line { sku: l.sku.into(), quantity: l.quantity }).collect()
+}
+
+fn ask_form(ask: &Ask) -> form::Ask {
+    let mut f = form::Ask {
+        lines: ask.lines.iter().map(line_form).collect(),
+        service: ask.service.as_deref().map(text),
+        channel: ask.channel.as_deref().map(text),
+        offer: ask.offer.as_deref().map(text),
+        split: ask.shipments == Shipments::Split,
+        ..form::Ask::default()
+    };
+    match &ask.destination {
+        Destination::Zone(zone) => f.zone = Some(text(zone)),
+        Destination::Address { country, postal_code } => {
+            f.address = Some(form::Address { country: text(country), postal_code: text(postal_code) });
+        }
+    }
+    match ask.when {
+        When::Any => {}
+        When::ByDate(day) => f.by_date = Some(day.0),
+        When::ByTime(at) => f.by_time = Some(at.0),
+        When::OnDate(day) => f.on_date = Some(day.0),
+        When::InWindow { from, to } => f.in_window = Some(form::Window { from: from.0, to: to.0 }),
+    }
+    f
+}
+
+fn ask_of(f: form::Ask) -> Read<Ask> {
+    let destination = match (f.zone, f.address) {
+        (Some(zone), _) => Destination::Zone(zone.into()),
+        (None, Some(a)) => Destination::Address { country: a.country.into(), postal_code: a.postal_code.into() },
+        (None, None) => return wrong("ask", "it has no destination"),
+    };
+    let when = match (f.by_date, f.by_time, f.on_date, f.in_window) {
+        (Some(day), ..) => When::ByDate(Day(day)),
+        (_, Some(at), ..) => When::ByTime(Moment(at)),
+        (_, _, Some(day), _) => When::OnDate(Day(day)),
+        (.., Some(w)) => When::InWindow { from: Moment(w.from), to: Moment(w.to) },
+        (None, None, None, None) => When::Any,
+    };
+    Ok(Ask {
+        lines: lines(f.lines),
+        destination,
+        when,
+        service: f.service.map(Arc::from),
+        channel: f.channel.map(Arc::from),
+        offer: f.offer.map(Arc::from),
+        shipments: if f.split { Shipments::Split } else { Shipments::Together },
+    })
+}
+
+fn promise_form(p: &Promise) -> form::Promise {
+    let shipments = p.shipments.iter().map(|s| form::Shipment {
+        lines: s.lines.iter().map(line_form).collect(),
+        site: text(&s.site),
+        lane: text(&s.lane),
+        ships_at: s.ships_at.0,
+        arrives_by: s.arrives_by.0,
+        date: s.date.0,
+    });
+    form::Promise {
+        date: p.date.0,
+        arrives_from: p.arrives_from.0,
+        arrives_by: p.arrives_by.0,
+        ships_at: p.ships_at.0,
+        order_by: p.order_by.0,
+        shipments: shipments.collect(),
+    }
+}
+
+fn promise_of(f: form::Promise) -> Promise {
+    let shipments = f.shipments.into_iter().map(|s| Shipment {
+        lines: lines(s.lines),
+        site: s.site.into(),
+        lane: s.lane.into(),
+        ships_at: Moment(s.ships_at),
+        arrives_by: Moment(s.arrives_by),
+        date: Day(s.date),
+    });
+    Promise {
+        date: Day(f.date),
+        arrives_from: Moment(f.arrives_from),
+        arrives_by: Moment(f.arrives_by),
+        ships_at: Moment(f.ships_at),
+        order_by: Moment(f.order_by),
+        shipments: shipments.collect(),
+    }
+}
+
+fn verdict_number(v: Verdict) -> u32 {
+    match v {
+        Verdict::Promised => 1,
+        Verdict::Later => 2,
+        Verdict::Unavailable => 3,
+    }
+}
+
+fn verdict_of(n: u32) -> Read<Verdict> {
+    match n {
+        1 => Ok(Verdict::Promised),
+        2 => Ok(Verdict::Later),
+        3 => Ok(Verdict::Unavailable),
+        _ => wrong("verdict", format!("{n} is none")),
+    }
+}
+
+fn bottleneck_form(b: &Bottleneck) -> form::Bottleneck {
+    form::Bottleneck {
+        resource: b.resource.as_ref().map(|r| text(r.as_str())),
+        site: text(&b.site),
+        from: b.from.0,
+        to: b.to.0,
+        wanted: b.wanted,
+        available: b.available,
+        explanation: b.explanation.clone(),
+    }
+}
+
+fn bottleneck_of(f: form::Bottleneck) -> Bottleneck {
+    Bottleneck {
+        resource: f.resource.as_deref().map(resource),
+        site: f.site.into(),
+        from: Moment(f.from),
+        to: Moment(f.to),
+        wanted: f.wanted,
+        available: f.available,
+        explanation: f.explanation,
+    }
+}
+
+fn alternative_form(a: &Alternative) -> form::Alternative {
+    form::Alternative {
+        kind: match a.kind {
+            AlternativeKind::Fewer => 1,
+            AlternativeKind::Substitute => 2,
+            AlternativeKind::Split => 3,
+            AlternativeKind::Service => 4,
+        },
+        lines: a.lines.iter().map(line_form).collect(),
+        service: text(&a.service),
+        promise: Some(promise_form(&a.promise)),
+    }
+}
+
+fn alternative_of(f: form::Alternative) -> Read<Alternative> {
+    Ok(Alternative {
+        kind: match f.kind {
+            1 => AlternativeKind::Fewer,
+            2 => AlternativeKind::Substitute,
+            3 => AlternativeKind::Split,
+            4 => AlternativeKind::Service,
+            n => return wrong("alternative", format!("{n} is no kind")),
+        },
+        lines: lines(f.lines),
+        service: f.service.into(),
+        promise: promise_of(needed("alternative", "promise", f.promise)?),
+    })
+}
+
+fn answer_form(a: &Answer) -> form::Answer {
+    form::Answer {
+        verdict: verdict_number(a.verdict),
+        promise: a.promise.as_deref().map(promise_form),
+        bottlenecks: a.bottlenecks.iter().map(bottleneck_form).collect(),
+        alternatives: a.alternatives.iter().map(alternative_form).collect(),
+        as_of: a.as_of.0,
+    }
+}
+
+fn answer_of(f: form::Answer) -> Read<Answer> {
+    Ok(Answer {
+        verdict: verdict_of(f.verdict)?,
+        promise: f.promise.map(|p| Arc::new(promise_of(p))),
+        bottlenecks: f.bottlenecks.into_iter().map(bottleneck_of).collect(),
+        alternatives: f.alternatives.into_iter().map(alternative_of).collect::<Read<_>>()?,
+        as_of: Moment(f.as_of),
+    })
+}
+
+fn state_number(s: State) -> u32 {
+    match s {
+        State::Held => 1,
+        State::Confirmed => 2,
+        State::Released => 3,
+        State::Expired => 4,
+        State::Fulfilled => 5,
+    }
+}
+
+fn state_of(n: u32) -> Read<State> {
+    match n {
+        1 => Ok(State::Held),
+        2 => Ok(State::Confirmed),
+        3 => Ok(State::Released),
+        4 => Ok(State::Expired),
+        5 => Ok(State::Fulfilled),
+        _ => wrong("state", format!("{n} is none")),
+    }
+}
+
+fn draw_form(d: &Draw) -> form::Draw {
+    form::Draw {
+        resource: text(d.resource.as_str()),
+        index: d.index,
+        from: d.from.0,
+        to: d.to.0,
+        pool: d.pool.to_string(),
+        units: d.units,
+    }
+}
+
+fn draw_of(f: form::Draw) -> Read<Draw> {
+    Ok(Draw {
+        resource: resource(&f.resource),
+        index: f.index,
+        from: Moment(f.from),
+        to: Moment(f.to),
+        pool: pool(&f.pool)?,
+        units: f.units,
+    })
+}
+
+fn reservation_form(r: &Reservation) -> form::Reservation {
+    // Until it is amended, the promise is that of the first answer; it need not be written twice.
+    let same = r.first_answer.promise.as_ref().is_some_and(|p| Arc::ptr_eq(p, &r.promise) || **p == *r.promise);
+    let amendments = r.amendments.iter().map(|a| form::Amendment {
+        request_id: text(a.request_id.as_str()),
+        fingerprint: a.fingerprint.0.to_be_bytes().to_vec(),
+        verdict: verdict_number(a.verdict),
+        bottlenecks: a.bottlenecks.iter().map(bottleneck_form).collect(),
+    });
+    let history = r.history.iter().map(|h| form::History {
+        at: h.at.0,
+        version: h.version,
+        state: state_number(h.state),
+        date: h.date.0,
+        what: text(&h.what),
+        reason: text(&h.reason),
+    });
+    form::Reservation {
+        id: text(r.id.as_str()),
+        state: state_number(r.state),
+        ask: Some(ask_form(&r.ask)),
+        promise: (!same).then(|| promise_form(&r.promise)),
+        draws: r.draws.iter().map(draw_form).collect(),
+        created_at: r.created_at.0,
+        expires_at: r.expires_at.0,
+        ended_at: r.ended_at.map(|m| m.0),
+        reference: text(&r.reference),
+        at_risk: r.at_risk,
+        version: r.version,
+        first_date: r.first_date.0,
+        fingerprint: r.fingerprint.0.to_be_bytes().to_vec(),
+        first_answer: Some(answer_form(&r.first_answer)),
+        amendments: amendments.collect(),
+        history: history.collect(),
+    }
+}
+
+fn reservation_of(f: form::Reservation) -> Read<Reservation> {
+    const WHAT: &str = "reservation";
+    let first_answer = answer_of(needed(WHAT, "first answer", f.first_answer)?)?;
+    let promise = match f.promise {
+        Some(p) => Arc::new(promise_of(p)),
+        None => needed(WHAT, "promise", first_answer.promise.clone())?,
+    };
+    let amendments = f.amendments.into_iter().map(|a| {
+        Ok(Amendment {
+            request_id: id(&a.request_id),
+            fingerprint: fingerprint(&a.fingerprint)?,
+            verdict: verdict_of(a.verdict)?,
+            bottlenecks: a.bottlenecks.into_iter().map(bottleneck_of).collect(),
+        })
+    });
+    let history = f.history.into_iter().map(|h| {
+        Ok(reservation::Change {
+            at: Moment(h.at),
+            version: h.version,
+            state: state_of(h.state)?,
+            date: Day(h.date),
+            what: h.what.into(),
+            reason: h.reason.into(),
+        })
+    });
+    Ok(Reservation {
+        id: id(&f.id),
+        state: state_of(f.state)?,
+        ask: Arc::new(ask_of(needed(WHAT, "ask", f.ask)?)?),
+        promise,
+        draws: f.draws.into_iter().map(draw_of).collect::<Read<Vec<Draw>>>()?.into(),
+        created_at: Moment(f.created_at),
+        expires_at: Moment(f.expires_at),
+        ended_at: f.ended_at.map(Moment),
+        reference: f.reference.into(),
+        at_risk: f.at_risk,
+        version: f.version,
+        first_date: Day(f.first_date),
+        fingerprint: fingerprint(&f.fingerprint)?,
+        first_answer: Arc::new(first_answer),
+        amendments: amendments.collect::<Read<_>>()?,
+        history: history.collect::<Read<_>>()?,
+    })
+}
