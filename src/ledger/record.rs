@@ -49,17 +49,19 @@ pub struct NetworkHead {
     pub version: i64,
     /// Parts that the document was stored in.
     pub parts: u32,
+    /// When it was applied.
+    pub applied_at: Moment,
 }
 
 /// Writes a network's head.
 pub fn write_head(head: NetworkHead) -> Vec<u8> {
-    form::Head { version: head.version, parts: head.parts }.encode_to_vec()
+    form::Head { version: head.version, parts: head.parts, applied_at: head.applied_at.0 }.encode_to_vec()
 }
 
 /// Reads a network's head.
 pub fn read_head(bytes: &[u8]) -> Read<NetworkHead> {
-    let form::Head { version, parts } = decode("network", bytes)?;
-    Ok(NetworkHead { version, parts })
+    let form::Head { version, parts, applied_at } = decode("network", bytes)?;
+    Ok(NetworkHead { version, parts, applied_at: Moment(applied_at) })
 }
 
 /// Writes a bucket.
@@ -99,7 +101,10 @@ pub fn write_entry(entry: &Entry, mut reservation: impl FnMut(&Arc<Reservation>)
             }
             Change::Reservation(r) => f.reservation = Some(reservation(r)),
             Change::Undone(r) => f.undone = Some(reservation(r)),
-            Change::Network { version, .. } => f.network = Some(*version),
+            Change::Network { version, applied_at, .. } => {
+                f.network = Some(*version);
+                f.applied_at = Some(applied_at.0);
+            }
         }
         f
     });
@@ -121,7 +126,7 @@ pub fn read_entry(bytes: &[u8]) -> Read<Entry> {
         } else if let Some(bytes) = c.undone {
             changes.push(Change::Undone(Arc::new(read_reservation(&bytes)?)));
         } else if let Some(version) = c.network {
-            changes.push(Change::Network { version, document: Arc::from([]) });
+            changes.push(Change::Network { version, document: Arc::from([]), applied_at: Moment(c.applied_at.unwrap_or_default()) });
         }
         // Else a later version's kind of change, which this one has no word for.
     }
@@ -445,7 +450,7 @@ fn reservation_form(r: &Reservation) -> form::Reservation {
     // Until it is amended, the promise is that of the first answer; it need not be written twice.
     let same = r.first_answer.promise.as_ref().is_some_and(|p| Arc::ptr_eq(p, &r.promise) || **p == *r.promise);
     let amendments = r.amendments.iter().map(|a| form::Amendment {
-        request_id: text(a.request_id.as_str()),
+        request_id: a.request_id.as_ref().map(|id| text(id.as_str())).unwrap_or_default(),
         fingerprint: a.fingerprint.0.to_be_bytes().to_vec(),
         verdict: verdict_number(a.verdict),
         bottlenecks: a.bottlenecks.iter().map(bottleneck_form).collect(),
@@ -487,7 +492,7 @@ fn reservation_of(f: form::Reservation) -> Read<Reservation> {
     };
     let amendments = f.amendments.into_iter().map(|a| {
         Ok(Amendment {
-            request_id: id(&a.request_id),
+            request_id: (!a.request_id.is_empty()).then(|| id(&a.request_id)),
             fingerprint: fingerprint(&a.fingerprint)?,
             verdict: verdict_of(a.verdict)?,
             bottlenecks: a.bottlenecks.into_iter().map(bottleneck_of).collect(),

@@ -10,7 +10,7 @@ use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::{Draw, Pool, Take};
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::limits::{MAX_AMENDMENTS, MAX_UNITS};
-use crate::domain::reservation::{self, Amendment, Reservation};
+use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation};
 use crate::domain::time::Moment;
 
 use super::command::{
@@ -133,6 +133,10 @@ impl Step<'_> {
                 self.undo(id);
                 Ok(Outcome::Done)
             }
+            Command::Recall { id, fingerprint } => {
+                let known = self.state.reservation(id).cloned().ok_or(Refusal::NotFound)?;
+                self.repeat(known, *fingerprint)
+            }
             Command::SetSupply(c) => self.set_supply(c),
             Command::AdjustSupply(c) => self.adjust_supply(c),
             Command::ApplyNetwork(c) => self.apply_network(c),
@@ -149,11 +153,7 @@ impl Step<'_> {
     /// Rule 19: all draws or none. Rule 20: the request id is looked at before anything else.
     fn hold(&mut self, c: &Hold) -> Done {
         if let Some(known) = self.state.reservation(&c.id).cloned() {
-            if known.fingerprint != c.fingerprint {
-                return Err(Refusal::AlreadyExists);
-            }
-            self.state.mark_told(&c.id);
-            return Ok(Outcome::Reservation { reservation: known, repeated: true });
+            return self.repeat(known, c.fingerprint);
         }
         self.same_network(c.network_version)?;
         self.test(c.takes.iter())?;
@@ -179,6 +179,15 @@ impl Step<'_> {
         };
         note(&mut r, self.now, "held", "");
         Ok(self.changed(r))
+    }
+
+    /// The same request again gets what there is; from now on somebody knows of it, and it is not undone any more.
+    fn repeat(&mut self, known: Arc<Reservation>, fingerprint: Fingerprint) -> Done {
+        if known.fingerprint != fingerprint {
+            return Err(Refusal::AlreadyExists);
+        }
+        self.state.mark_told(&known.id);
+        Ok(Outcome::Reservation { reservation: known, repeated: true })
     }
 
     fn confirm(&mut self, c: &Confirm) -> Done {
@@ -240,7 +249,7 @@ impl Step<'_> {
     /// The new draws replace the old ones in one step, or the old ones stay.
     fn amend(&mut self, c: &Amend) -> Done {
         let mut r = self.known(&c.id)?;
-        if let Some(made) = r.amendments.iter().find(|a| a.request_id == c.request_id) {
+        if let Some(made) = r.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == c.request_id) {
             if made.fingerprint != c.fingerprint {
                 return Err(Refusal::AlreadyExists);
             }
@@ -327,6 +336,9 @@ impl Step<'_> {
         let mut buckets = 0;
         for run in &c.runs {
             for (index, &units) in (run.first..).zip(&run.units) {
+                if c.only_unset && self.state.level(&run.resource, index).is_some_and(|l| l.set.is_some()) {
+                    continue;
+                }
                 self.set(&run.resource, index, units);
                 buckets += 1;
             }
@@ -335,7 +347,7 @@ impl Step<'_> {
     }
 
     fn adjust_supply(&mut self, c: &AdjustSupply) -> Done {
-        if let Some(made) = self.state.adjustment(&c.request_id) {
+        if let Some(made) = c.request_id.as_ref().and_then(|id| self.state.adjustment(id)) {
             if made.fingerprint != c.fingerprint {
                 return Err(Refusal::AlreadyExists);
             }
@@ -348,19 +360,23 @@ impl Step<'_> {
             self.set(&c.resource, index, supply.saturating_add(c.delta));
             levels.push(self.state.level(&c.resource, index).cloned().unwrap_or_default());
         }
+        let levels: Arc<[BucketLevel]> = levels.into();
+        let Some(request_id) = &c.request_id else {
+            return Ok(Outcome::SupplyAdjusted { first: c.first, levels });
+        };
         let adjustment = Arc::new(Adjustment {
-            request_id: c.request_id.clone(),
+            request_id: request_id.clone(),
             fingerprint: c.fingerprint,
             at: self.now,
             resource: c.resource.clone(),
             first: c.first,
-            levels: levels.into(),
+            levels: Arc::clone(&levels),
             delta: c.delta,
             reason: Arc::clone(&c.reason),
         });
         self.state.load_adjustment(Arc::clone(&adjustment));
         self.adjustment = Some(Arc::clone(&adjustment));
-        Ok(Outcome::SupplyAdjusted { first: c.first, levels: Arc::clone(&adjustment.levels) })
+        Ok(Outcome::SupplyAdjusted { first: c.first, levels })
     }
 
     fn set(&mut self, resource: &ResourceId, index: i32, units: i64) {
@@ -388,8 +404,9 @@ impl Step<'_> {
             self.forget(resource, i32::MAX);
         }
         let version = version + 1;
-        self.state.set_document(version, Arc::clone(&c.document));
-        self.changes.push(Change::Network { version, document: Arc::clone(&c.document) });
+        self.state.set_document(version, Arc::clone(&c.document), c.applied_at);
+        let (document, applied_at) = (Arc::clone(&c.document), c.applied_at);
+        self.changes.push(Change::Network { version, document, applied_at });
         Ok(Outcome::NetworkApplied { version })
     }
 

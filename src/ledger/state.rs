@@ -50,6 +50,8 @@ pub struct State {
     seq: Cursor,
     network_version: i64,
     document: Arc<[u8]>,
+    /// When the document was applied.
+    applied_at: Moment,
     levels: FxHashMap<ResourceId, Levels>,
     reservations: FxHashMap<ReservationId, Known>,
     due: BTreeSet<(Moment, ReservationId)>,
@@ -83,8 +85,8 @@ impl State {
     }
 
     /// As it was when it was last written: levels and reservations are loaded after.
-    pub fn restored(seq: Cursor, network_version: i64, document: Arc<[u8]>) -> State {
-        State { seq, network_version, document, ..State::default() }
+    pub fn restored(seq: Cursor, network_version: i64, document: Arc<[u8]>, applied_at: Moment) -> State {
+        State { seq, network_version, document, applied_at, ..State::default() }
     }
 
     /// The newest entry's place in the feed.
@@ -108,8 +110,14 @@ impl State {
         &self.document
     }
 
-    pub(super) fn set_document(&mut self, version: i64, document: Arc<[u8]>) {
+    /// When the network's document was applied.
+    pub fn applied_at(&self) -> Moment {
+        self.applied_at
+    }
+
+    pub(super) fn set_document(&mut self, version: i64, document: Arc<[u8]>, applied_at: Moment) {
         self.network_version = version;
+        self.applied_at = applied_at;
         self.document = document;
     }
 
@@ -301,6 +309,7 @@ impl State {
             seq: self.seq,
             network_version: self.network_version,
             document: Arc::clone(&self.document),
+            applied_at: self.applied_at,
             buckets: self.levels.iter().map(|(resource, l)| (resource.clone(), l.all().to_vec())).collect(),
         }
     }

@@ -458,7 +458,7 @@ async fn the_feed_tells_everything_in_order(s: &Subject) {
     assert_eq!(s.ledger.newest(&s.network).await, Ok(cursor));
     assert_eq!(s.ledger.entries(&s.network, cursor + 100, 7).await, Ok(vec![]));
     let first = &s.ledger.entries(&s.network, 0, 1).await.expect("it answers")[0];
-    assert!(matches!(&first.changes[..], [Change::Network { version: 1, document }] if document.is_empty()));
+    assert!(matches!(&first.changes[..], [Change::Network { version: 1, document, .. }] if document.is_empty()));
 }
 
 async fn reservations_are_listed_in_pages(s: &Subject) {

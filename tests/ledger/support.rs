@@ -116,7 +116,7 @@ pub fn undo(id: &str) -> Command {
 pub fn amend(id: &str, request: &str, version: i64, draws: &[(&str, i32, i64)]) -> Command {
     Command::Amend(Box::new(Amend {
         id: rid(id),
-        request_id: rid(request),
+        request_id: Some(rid(request)),
         fingerprint: digest(request),
         version,
         network_version: VERSION,
@@ -130,12 +130,12 @@ pub fn amend(id: &str, request: &str, version: i64, draws: &[(&str, i32, i64)]) 
 
 pub fn supply(resource: &str, first: i32, units: &[i64]) -> Command {
     let run = SupplyRun { resource: res(resource), first, units: units.to_vec() };
-    Command::SetSupply(SetSupply { network_version: VERSION, runs: vec![run] })
+    Command::SetSupply(SetSupply { network_version: VERSION, runs: vec![run], only_unset: false })
 }
 
 pub fn adjust(request: &str, resource: &str, first: i32, standing: &[i64], delta: i64) -> Command {
     Command::AdjustSupply(Box::new(AdjustSupply {
-        request_id: rid(request),
+        request_id: Some(rid(request)),
         fingerprint: digest(&format!("{request} {delta}")),
         network_version: VERSION,
         resource: res(resource),
@@ -149,6 +149,7 @@ pub fn adjust(request: &str, resource: &str, first: i32, standing: &[i64], delta
 pub fn network(base_version: i64, document: &str, dropped: &[&str]) -> Command {
     Command::ApplyNetwork(ApplyNetwork {
         base_version,
+        applied_at: Moment(0),
         document: Arc::from(document.as_bytes()),
         dropped: dropped.iter().map(|r| res(r)).collect(),
     })

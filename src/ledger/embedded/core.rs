@@ -232,12 +232,13 @@ impl Partition {
             self.pending.loaded.insert(id.clone());
         }
         if let Command::AdjustSupply(c) = command
-            && self.state.adjustment(&c.request_id).is_none()
+            && let Some(request_id) = &c.request_id
+            && self.state.adjustment(request_id).is_none()
         {
-            let key = keys::named(network, &c.request_id);
+            let key = keys::named(network, request_id);
             if let Some(bytes) = store.get(Space::Adjustments, &key).map_err(unavailable)? {
                 self.state.load_adjustment(Arc::new(record::read_adjustment(&bytes).map_err(unavailable)?));
-                self.pending.loaded_adjustments.push(c.request_id.clone());
+                self.pending.loaded_adjustments.push(request_id.clone());
             }
         }
         let mut dropped = Vec::new();
@@ -335,7 +336,7 @@ impl Partition {
                 batch.put(Space::Documents, keys::part(network, version, parts), part.to_vec());
                 parts += 1;
             }
-            batch.put(Space::Meta, keys::head(network), record::write_head(NetworkHead { version, parts }));
+            batch.put(Space::Meta, keys::head(network), record::write_head(NetworkHead { version, parts, applied_at: self.state.applied_at() }));
         }
         Ok(())
     }

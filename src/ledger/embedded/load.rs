@@ -59,7 +59,7 @@ pub fn names(store: &dyn Store) -> Result<Vec<NetworkId>, StoreError> {
 
 /// One network's state, without reservations that are not held, and the oldest entry of its feed.
 pub fn network(store: &dyn Store, network: &NetworkId) -> Result<(State, Cursor), OpenError> {
-    let NetworkHead { version, parts } = match store.get(Space::Meta, &keys::head(network))? {
+    let NetworkHead { version, parts, applied_at } = match store.get(Space::Meta, &keys::head(network))? {
         Some(bytes) => record::read_head(&bytes)?,
         None => NetworkHead::default(),
     };
@@ -73,7 +73,7 @@ pub fn network(store: &dyn Store, network: &NetworkId) -> Result<(State, Cursor)
             }
         }
     }
-    let mut state = State::restored(newest(store, network)?, version, document.into());
+    let mut state = State::restored(newest(store, network)?, version, document.into(), applied_at);
     levels(store, network, &mut state)?;
 
     let prefix = keys::of(network);

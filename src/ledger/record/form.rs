@@ -7,6 +7,8 @@ pub(super) struct Head {
     pub version: i64,
     #[prost(uint32, tag = "2")]
     pub parts: u32,
+    #[prost(int64, tag = "3")]
+    pub applied_at: i64,
 }
 
 /// What is left of a pool.
@@ -277,6 +279,8 @@ pub(super) struct Change {
     pub undone: Option<Vec<u8>>,
     #[prost(int64, optional, tag = "5")]
     pub network: Option<i64>,
+    #[prost(int64, optional, tag = "6")]
+    pub applied_at: Option<i64>,
 }
 
 /// An entry of the feed.
