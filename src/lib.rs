@@ -4,11 +4,14 @@
 //! carries out the use case: it reads the `view`, lets the `planner` find a promise, and has the `ledger` take it. See
 //! ARCHITECTURE.md.
 
+pub mod app;
 pub mod clock;
 pub mod domain;
 pub mod edge;
+pub mod files;
 pub mod ledger;
 pub mod planner;
 pub mod proto;
+pub mod server;
 pub mod telemetry;
 pub mod view;

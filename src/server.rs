@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::app::request::{ApplyNetworkRequest, SupplyLine};
 use crate::app::{App, AppError};
@@ -118,10 +118,11 @@ impl Ready {
     pub async fn open(mut config: Config) -> Result<Ready, ServerError> {
         let metrics = config.telemetry.metrics();
         let ledger = open_ledger(&config, &metrics).await?;
-        let views = Views::new(from_proto::network::network_document);
+        let views = Views::new(from_proto::network_document);
         ledger.subscribe(Arc::clone(&views) as Arc<_>).await?;
         let stop = CancellationToken::new();
-        let app = App::new(Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&config.clock), metrics.clone(), stop.clone());
+        let app =
+            App::new(Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&config.clock), metrics.clone(), stop.clone());
         let clock = Arc::clone(&config.clock);
         metrics.observe_view_age(move || {
             let age = clock.now().0.saturating_sub(views.fresh_at().0);
@@ -144,7 +145,7 @@ impl Ready {
             let message = proto::v1::ApplyNetworkRequest { network: Some(document), validate_only: false };
             let refused = |error| ServerError::Refused { what: "the network", error };
             let asked: ApplyNetworkRequest =
-                from_proto::network::apply_network(message, now).map_err(|faults| refused(AppError::Invalid(faults)))?;
+                from_proto::apply_network(message, now).map_err(|faults| refused(AppError::Invalid(faults)))?;
             let version = self.app.apply_network(&default, asked, now, None).await.map_err(refused)?;
             info!(version, "network applied");
         }
@@ -169,7 +170,11 @@ impl Ready {
     }
 
     /// Serves on the listener until `shutdown`, then drains: health says so first, streams end, calls in flight finish.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
         let Ready { app, ledger, stop, config } = self;
         let broken = |error: &dyn std::fmt::Display| ServerError::Descriptors(error.to_string());
         let methods = Methods::none()
@@ -212,7 +217,9 @@ impl Ready {
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(|e| broken(&e))?)
             .add_service(reflection().build_v1alpha().map_err(|e| broken(&e))?)
-            .add_service(PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES))
+            .add_service(
+                PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES),
+            )
             .add_service(
                 OperationsServiceServer::new(Operations(Arc::clone(&app)))
                     .max_decoding_message_size(MAX_DOCUMENT_BYTES)
@@ -276,16 +283,16 @@ async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledge
     let observer: Arc<dyn LedgerObserver> = Arc::new(Observed(metrics.clone()));
     let clock = Arc::clone(&config.clock);
     let ledger: Arc<EmbeddedLedger> = match &config.store {
-        Store::Memory => EmbeddedLedger::memory(clock, observer),
+        Store::Memory => EmbeddedLedger::memory_observed(clock, observer),
         Store::Embedded(dir) => {
-            let settings = EmbeddedConfig::new(dir.clone());
+            let settings = EmbeddedConfig { observer, ..EmbeddedConfig::new(dir.clone()) };
             // Reading what was left may take a while; the runtime has other things to do.
-            let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(settings, clock, observer)).await;
+            let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(settings, clock)).await;
             opened.map_err(|panic| LedgerError::Unavailable(Arc::from(panic.to_string())))??
         }
     };
     let depth = Arc::clone(&ledger);
-    metrics.observe_queue_depth(move || depth.queue_depth());
+    metrics.observe_queue_depth(move || depth.waiting() as u64);
     Ok(ledger)
 }
 
@@ -293,11 +300,19 @@ async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledge
 struct Observed(Metrics);
 
 impl LedgerObserver for Observed {
+    fn failed(&self, why: &str) {
+        error!(why, "the store failed; nothing is taken until it works again");
+    }
+
+    fn recovered(&self) {
+        info!("the store works again");
+    }
+
     fn committed(&self, commands: usize, took: Duration) {
         self.0.committed(commands, took);
     }
 
-    fn expired(&self, holds: u64) {
-        self.0.holds_expired(holds);
+    fn expired(&self, holds: usize) {
+        self.0.holds_expired(holds as u64);
     }
 }

@@ -85,7 +85,8 @@ fn surety_of(role: &str) -> (Store, Telemetry) {
     };
     let telemetry = if traced {
         // Nobody listens there: spans are made, queued, and dropped when the queue is full.
-        let config = TelemetryConfig { otlp_endpoint: Some("http://127.0.0.1:9".to_owned()), ..TelemetryConfig::default() };
+        let config =
+            TelemetryConfig { otlp_endpoint: Some("http://127.0.0.1:9".to_owned()), ..TelemetryConfig::default() };
         Telemetry::start(&config).expect("telemetry starts")
     } else {
         Telemetry::off()
@@ -192,7 +193,8 @@ async fn drive(address: &str, call: Call, in_flight: usize, connections: usize, 
                         }
                         Call::Quote | Call::Hold => {
                             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-                            let answer = quotes.quote(ask(call == Call::Hold, number)).await.expect("an answer").into_inner();
+                            let answer =
+                                quotes.quote(ask(call == Call::Hold, number)).await.expect("an answer").into_inner();
                             assert_eq!(answer.verdict(), v1::Verdict::Promised);
                             assert_eq!(answer.reservation.is_some(), call == Call::Hold);
                         }
@@ -228,9 +230,11 @@ fn generator() {
     let seconds: f64 = option("--seconds", "4").parse().expect("seconds");
     let rounds: usize = option("--rounds", "5").parse().expect("rounds");
     let connections: usize = option("--connections", "4").parse().expect("connections");
-    let in_flight: Vec<usize> = option("--in-flight", "64,256").split(',').map(|n| n.parse().expect("a number")).collect();
+    let in_flight: Vec<usize> =
+        option("--in-flight", "64,256").split(',').map(|n| n.parse().expect("a number")).collect();
     let dir = tempfile::tempdir().expect("a folder");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let memory = Served::start("memory", "memory", 0);
         let mut client = PromiseServiceClient::connect(memory.address.clone()).await.expect("a client");
@@ -267,7 +271,9 @@ fn generator() {
                 let (p50, _, _) = median(seen[i].iter().map(|r| r.p50.as_secs_f64() * 1e3).collect());
                 let (p99, _, _) = median(seen[i].iter().map(|r| r.p99.as_secs_f64() * 1e3).collect());
                 assert!(!served.name.is_empty());
-                println!("| {flight} | {what} | {rate:.0} ({least:.0}-{most:.0}) | {ratio:.2} | {p50:.2} ms | {p99:.2} ms |");
+                println!(
+                    "| {flight} | {what} | {rate:.0} ({least:.0}-{most:.0}) | {ratio:.2} | {p50:.2} ms | {p99:.2} ms |"
+                );
             }
         }
         let mut operations = OperationsServiceClient::connect(embedded.address.clone()).await.expect("a client");

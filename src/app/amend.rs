@@ -25,14 +25,21 @@ pub struct Amended {
 
 impl App {
     /// Plans the new ask as though the reservation's own draws were free, and swaps them for the new ones.
-    pub async fn amend(&self, network: &NetworkId, request: AmendRequest, give_up_at: Option<Instant>) -> Result<Amended, AppError> {
+    pub async fn amend(
+        &self,
+        network: &NetworkId,
+        request: AmendRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<Amended, AppError> {
         let now = self.clock.now();
         let id = &request.id;
         let ask = Arc::new(request.ask);
         for _ in 0..MAX_REPLANS {
             let view = self.view(network)?;
             let old = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
-            if let Some(done) = old.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == request.request_id) {
+            if let Some(done) =
+                old.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == request.request_id)
+            {
                 if done.fingerprint != request.fingerprint {
                     return Err(AppError::RequestIdTaken(done.request_id.clone().unwrap_or_else(|| id.clone())));
                 }
@@ -42,7 +49,11 @@ impl App {
                 State::Held => true,
                 State::Confirmed => false,
                 state @ (State::Released | State::Expired | State::Fulfilled) => {
-                    return Err(AppError::WrongState { id: id.clone(), state, needed: "only a held or confirmed one can be amended" });
+                    return Err(AppError::WrongState {
+                        id: id.clone(),
+                        state,
+                        needed: "only a held or confirmed one can be amended",
+                    });
                 }
             };
             let resolved = planner::resolve(&view.network, &ask).map_err(AppError::Unknown)?;

@@ -40,7 +40,12 @@ impl App {
                 self.keep_receipts(network, view, applied_at, give_up_at).await?;
             }
             self.views.prepare(Arc::clone(&document), Arc::clone(&checked));
-            let command = Command::ApplyNetwork(ApplyNetwork { base_version, document: Arc::clone(&document), applied_at, dropped });
+            let command = Command::ApplyNetwork(ApplyNetwork {
+                base_version,
+                document: Arc::clone(&document),
+                applied_at,
+                dropped,
+            });
             match self.execute(network, command, give_up_at).await? {
                 Outcome::NetworkApplied { version } => return Ok(version),
                 Outcome::Refused(Refusal::StillCarries(resources)) => return Err(AppError::StillCarries(resources)),

@@ -49,11 +49,19 @@ impl App {
             } else {
                 let used = (first..end).filter(|index| !resource.bucketing.is_void(calendar, *index));
                 for index in used.take(MAX_LISTED_BUCKETS + 1) {
-                    rows.push(bucket_row(network, resource, index, levels.get(index).cloned().unwrap_or_default(), now));
+                    rows.push(bucket_row(
+                        network,
+                        resource,
+                        index,
+                        levels.get(index).cloned().unwrap_or_default(),
+                        now,
+                    ));
                 }
             }
             if rows.len() > MAX_LISTED_BUCKETS {
-                let message = format!("there are more than {MAX_LISTED_BUCKETS} buckets in this answer; ask for fewer days or one resource");
+                let message = format!(
+                    "there are more than {MAX_LISTED_BUCKETS} buckets in this answer; ask for fewer days or one resource"
+                );
                 return Err(AppError::invalid("days", message));
             }
         }

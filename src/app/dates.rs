@@ -8,7 +8,11 @@ use crate::planner;
 
 impl App {
     /// The dates, by date, window and service.
-    pub fn list_promise_dates(&self, network: &NetworkId, request: &PromiseDatesRequest) -> Result<Vec<PromiseDate>, AppError> {
+    pub fn list_promise_dates(
+        &self,
+        network: &NetworkId,
+        request: &PromiseDatesRequest,
+    ) -> Result<Vec<PromiseDate>, AppError> {
         let view = self.view(network)?;
         let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
         Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, self.clock.now()))

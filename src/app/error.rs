@@ -133,7 +133,8 @@ impl AppError {
 }
 
 fn unknown_summary(unknown: &[Unknown]) -> String {
-    let each: Vec<String> = unknown.iter().map(|u| format!("{}: there is no {} '{}'", u.path, u.kind, u.name)).collect();
+    let each: Vec<String> =
+        unknown.iter().map(|u| format!("{}: there is no {} '{}'", u.path, u.kind, u.name)).collect();
     each.join("; ")
 }
 

@@ -75,11 +75,12 @@ impl App {
     /// What an entry tells, in order; some changes are nobody's business.
     fn told(&self, network: &NetworkId, entry: &Entry) -> Vec<Event> {
         let view = self.views.get(network);
-        let row = |resource: &str, index: i32, level: &crate::domain::bucket::BucketLevel, at: Moment| -> Option<BucketRow> {
-            let view = view.as_ref()?;
-            let resource = view.network.resource(view.network.find_resource(resource)?);
-            Some(bucket_row(&view.network, resource, index, level.clone(), at))
-        };
+        let row =
+            |resource: &str, index: i32, level: &crate::domain::bucket::BucketLevel, at: Moment| -> Option<BucketRow> {
+                let view = view.as_ref()?;
+                let resource = view.network.resource(view.network.find_resource(resource)?);
+                Some(bucket_row(&view.network, resource, index, level.clone(), at))
+            };
         entry
             .changes
             .iter()

@@ -76,7 +76,12 @@ impl App {
         self.views.fresh_at().min(now)
     }
 
-    async fn execute(&self, network: &NetworkId, command: Command, give_up_at: Option<Instant>) -> Result<Outcome, AppError> {
+    async fn execute(
+        &self,
+        network: &NetworkId,
+        command: Command,
+        give_up_at: Option<Instant>,
+    ) -> Result<Outcome, AppError> {
         self.ledger.execute(network, command, give_up_at).await.map_err(|e| AppError::from_ledger(e, network))
     }
 

@@ -25,11 +25,18 @@ pub struct Quoted {
 
 impl App {
     /// Answers, and holds what it promises if the request says so (rules 5 to 20).
-    pub async fn quote(&self, network: &NetworkId, request: QuoteRequest, give_up_at: Option<Instant>) -> Result<Quoted, AppError> {
+    pub async fn quote(
+        &self,
+        network: &NetworkId,
+        request: QuoteRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<Quoted, AppError> {
         let held = request.hold.is_some();
         let quoted = match (request.hold, request.request_id.clone()) {
             (Some(hold), Some(id)) => self.quote_and_hold(network, request, id, hold, give_up_at).await?,
-            (Some(_), None) => return Err(AppError::invalid("request_id", "is needed to hold; choose a UUID and keep it")),
+            (Some(_), None) => {
+                return Err(AppError::invalid("request_id", "is needed to hold; choose a UUID and keep it"));
+            }
             (None, _) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
         };
         let kind = if held { QuoteKind::Hold } else { QuoteKind::Read };

@@ -29,7 +29,9 @@ impl App {
                     self.metrics.confirmed();
                     return Ok(reservation);
                 }
-                Outcome::Refused(Refusal::WrongState { state: State::Expired }) if retake && confirm.retake.is_none() => {
+                Outcome::Refused(Refusal::WrongState { state: State::Expired })
+                    if retake && confirm.retake.is_none() =>
+                {
                     confirm.retake = Some(self.standing_of(network, id).await?);
                 }
                 Outcome::Refused(Refusal::WrongState { state }) => {
@@ -58,8 +60,7 @@ impl App {
     /// What the standing plan gives each bucket that a reservation drew on, for taking it again.
     async fn standing_of(&self, network: &NetworkId, id: &ReservationId) -> Result<Retake, AppError> {
         let view = self.view(network)?;
-        let reservation =
-            self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
+        let reservation = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
         let now = self.clock.now();
         let standing = reservation
             .draws
@@ -130,11 +131,8 @@ impl App {
         request: &ReservationsRequest,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), AppError> {
         let view = self.view(network)?;
-        let filter = ReservationFilter {
-            at_risk: request.at_risk,
-            resource: request.resource.clone(),
-            state: request.state,
-        };
+        let filter =
+            ReservationFilter { at_risk: request.at_risk, resource: request.resource.clone(), state: request.state };
         if let Some(resource) = &filter.resource
             && view.network.find_resource(resource.as_str()).is_none()
         {

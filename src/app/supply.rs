@@ -16,7 +16,12 @@ use crate::ledger::command::{AdjustSupply, Command, Outcome, Refusal, SetSupply,
 
 impl App {
     /// Sets the supply of all lines, or of none: every fault is named by its path. Returns the number of buckets set.
-    pub async fn set_supply(&self, network: &NetworkId, lines: &[SupplyLine], give_up_at: Option<Instant>) -> Result<i64, AppError> {
+    pub async fn set_supply(
+        &self,
+        network: &NetworkId,
+        lines: &[SupplyLine],
+        give_up_at: Option<Instant>,
+    ) -> Result<i64, AppError> {
         for _ in 0..MAX_REPLANS {
             let view = self.view(network)?;
             let now = self.clock.now();
@@ -26,7 +31,8 @@ impl App {
                 .enumerate()
                 .filter_map(|(i, line)| {
                     let at = |field: &str| format!("lines[{i}].{field}");
-                    let (resource, first) = first_bucket(&view.network, line.resource.as_str(), line.start, at, &mut faults)?;
+                    let (resource, first) =
+                        first_bucket(&view.network, line.resource.as_str(), line.start, at, &mut faults)?;
                     let resource = view.network.resource(resource);
                     reaches(&view.network, resource, first, line.units.len(), now, &at("start"), &mut faults);
                     Some(SupplyRun { resource: resource.id.clone(), first, units: line.units.clone() })
@@ -87,7 +93,9 @@ impl App {
                 Outcome::Refused(Refusal::AlreadyExists) => {
                     return Err(match &request.request_id {
                         Some(id) => AppError::RequestIdTaken(id.clone()),
-                        None => AppError::Internal(Arc::from("an adjustment without request_id was taken for a repeat")),
+                        None => {
+                            AppError::Internal(Arc::from("an adjustment without request_id was taken for a repeat"))
+                        }
                     });
                 }
                 other => return Err(unexpected("AdjustSupply", &other)),
@@ -118,7 +126,10 @@ fn first_bucket(
                 let message = if bucketing.is_days() {
                     format!("'{resource}' has day buckets; write the date alone, {day}")
                 } else {
-                    format!("no bucket of '{resource}' begins at {time}; they are {} minutes long from 00:00 on", bucketing.minutes())
+                    format!(
+                        "no bucket of '{resource}' begins at {time}; they are {} minutes long from 00:00 on",
+                        bucketing.minutes()
+                    )
                 };
                 faults.add(at("start"), message);
                 return None;
@@ -153,7 +164,13 @@ fn reaches(
 }
 
 /// A bucket as people see it.
-pub(super) fn bucket_row(network: &Network, resource: &Resource, index: i32, level: BucketLevel, now: Moment) -> BucketRow {
+pub(super) fn bucket_row(
+    network: &Network,
+    resource: &Resource,
+    index: i32,
+    level: BucketLevel,
+    now: Moment,
+) -> BucketRow {
     let calendar = network.calendar_of(resource);
     BucketRow {
         resource: resource.id.clone(),

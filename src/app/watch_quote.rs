@@ -22,7 +22,11 @@ const BUFFER: usize = 1;
 impl App {
     /// Follows the answer until the receiver is dropped, the service stops, or the ask can no longer be answered (its last
     /// message then says why).
-    pub fn watch_quote(self: &Arc<Self>, network: NetworkId, ask: Ask) -> Result<mpsc::Receiver<Result<Answer, AppError>>, AppError> {
+    pub fn watch_quote(
+        self: &Arc<Self>,
+        network: NetworkId,
+        ask: Ask,
+    ) -> Result<mpsc::Receiver<Result<Answer, AppError>>, AppError> {
         // What is wrong with the ask is said at once, not in the stream.
         let first = self.look(&network, &ask)?;
         let mut changes = self.views.changes(&network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
@@ -93,7 +97,10 @@ fn is_same((then, old): &(Moment, Answer), (now, new): &(Moment, Answer)) -> boo
         }
         && old.alternatives.len() == new.alternatives.len()
         && old.alternatives.iter().zip(&new.alternatives).all(|(a, b)| {
-            a.kind == b.kind && a.lines == b.lines && a.service == b.service && is_same_promise(&a.promise, &b.promise, moved)
+            a.kind == b.kind
+                && a.lines == b.lines
+                && a.service == b.service
+                && is_same_promise(&a.promise, &b.promise, moved)
         })
 }
 

@@ -20,22 +20,30 @@ pub struct Operations(pub Arc<App>);
 
 #[tonic::async_trait]
 impl OperationsService for Operations {
-    async fn apply_network(&self, request: Request<v1::ApplyNetworkRequest>) -> Result<Response<v1::ApplyNetworkResponse>, Status> {
+    async fn apply_network(
+        &self,
+        request: Request<v1::ApplyNetworkRequest>,
+    ) -> Result<Response<v1::ApplyNetworkResponse>, Status> {
         let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
         let message = request.into_inner();
         let now = self.0.now();
         // A large network takes seconds to check, which no other request should wait for.
-        let checked = tokio::task::spawn_blocking(move || from_proto::network::apply_network(message, now)).await;
-        let asked = checked.map_err(|panic| status(AppError::Internal(Arc::from(panic.to_string()))))?.map_err(invalid)?;
+        let checked = tokio::task::spawn_blocking(move || from_proto::apply_network(message, now)).await;
+        let asked =
+            checked.map_err(|panic| status(AppError::Internal(Arc::from(panic.to_string()))))?.map_err(invalid)?;
         let version = self.0.apply_network(&network, asked, now, give_up_at).await.map_err(status)?;
         Ok(Response::new(v1::ApplyNetworkResponse { version }))
     }
 
-    async fn get_network(&self, request: Request<v1::GetNetworkRequest>) -> Result<Response<v1::GetNetworkResponse>, Status> {
+    async fn get_network(
+        &self,
+        request: Request<v1::GetNetworkRequest>,
+    ) -> Result<Response<v1::GetNetworkResponse>, Status> {
         let network = network(request.metadata())?;
         let (document, version) = self.0.get_network(&network).map_err(status)?;
-        let document = to_proto::network(&document)
-            .map_err(|error| status(AppError::Internal(Arc::from(format!("the stored network can't be read: {error}")))))?;
+        let document = to_proto::network(&document).map_err(|error| {
+            status(AppError::Internal(Arc::from(format!("the stored network can't be read: {error}"))))
+        })?;
         Ok(Response::new(v1::GetNetworkResponse { network: Some(document), version }))
     }
 
@@ -48,23 +56,29 @@ impl OperationsService for Operations {
         let mut buckets_set = 0;
         // Each message is applied whole or not at all; those before a faulty one stay applied.
         while let Some(message) = messages.message().await? {
-            let asked = from_proto::operations::set_supply(message).map_err(invalid)?;
+            let asked = from_proto::set_supply(message).map_err(invalid)?;
             buckets_set += self.0.set_supply(&network, &asked.lines, give_up_at).await.map_err(status)?;
         }
         Ok(Response::new(v1::SetSupplyResponse { buckets_set, reservations_at_risk: 0 }))
     }
 
-    async fn adjust_supply(&self, request: Request<v1::AdjustSupplyRequest>) -> Result<Response<v1::AdjustSupplyResponse>, Status> {
+    async fn adjust_supply(
+        &self,
+        request: Request<v1::AdjustSupplyRequest>,
+    ) -> Result<Response<v1::AdjustSupplyResponse>, Status> {
         let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
-        let asked = from_proto::operations::adjust_supply(request.into_inner()).map_err(invalid)?;
+        let asked = from_proto::adjust_supply(request.into_inner()).map_err(invalid)?;
         let rows = self.0.adjust_supply(&network, &asked, give_up_at).await.map_err(status)?;
         let buckets = rows.iter().map(to_proto::bucket).collect();
         Ok(Response::new(v1::AdjustSupplyResponse { buckets, reservations_at_risk: 0 }))
     }
 
-    async fn list_buckets(&self, request: Request<v1::ListBucketsRequest>) -> Result<Response<v1::ListBucketsResponse>, Status> {
+    async fn list_buckets(
+        &self,
+        request: Request<v1::ListBucketsRequest>,
+    ) -> Result<Response<v1::ListBucketsResponse>, Status> {
         let network = network(request.metadata())?;
-        let asked = from_proto::operations::list_buckets(request.into_inner()).map_err(invalid)?;
+        let asked = from_proto::list_buckets(request.into_inner()).map_err(invalid)?;
         let rows = self.0.list_buckets(&network, &asked).map_err(status)?;
         Ok(Response::new(v1::ListBucketsResponse { buckets: rows.iter().map(to_proto::bucket).collect() }))
     }
@@ -81,7 +95,7 @@ impl OperationsService for Operations {
         request: Request<v1::ListReservationsRequest>,
     ) -> Result<Response<v1::ListReservationsResponse>, Status> {
         let network = network(request.metadata())?;
-        let asked = from_proto::operations::list_reservations(request.into_inner()).map_err(invalid)?;
+        let asked = from_proto::list_reservations(request.into_inner()).map_err(invalid)?;
         let (found, next) = self.0.list_reservations(&network, &asked).await.map_err(status)?;
         Ok(Response::new(v1::ListReservationsResponse {
             reservations: found.iter().map(|reservation| to_proto::reservation(reservation)).collect(),
@@ -89,7 +103,10 @@ impl OperationsService for Operations {
         }))
     }
 
-    async fn repromise(&self, _request: Request<v1::RepromiseRequest>) -> Result<Response<v1::RepromiseResponse>, Status> {
+    async fn repromise(
+        &self,
+        _request: Request<v1::RepromiseRequest>,
+    ) -> Result<Response<v1::RepromiseResponse>, Status> {
         Err(not_yet("Repromise"))
     }
 
@@ -102,9 +119,12 @@ impl OperationsService for Operations {
 
     type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsResponse, Status>> + Send>>;
 
-    async fn watch_events(&self, request: Request<v1::WatchEventsRequest>) -> Result<Response<Self::WatchEventsStream>, Status> {
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let network = network(request.metadata())?;
-        let since = from_proto::operations::watch_events(request.into_inner()).map_err(invalid)?;
+        let since = from_proto::watch_events(request.into_inner()).map_err(invalid)?;
         let events = self.0.watch_events(network, since).await.map_err(status)?;
         let messages = ReceiverStream::new(events).map(|event| event.map(|e| to_proto::event(&e)).map_err(status));
         Ok(Response::new(Box::pin(messages)))

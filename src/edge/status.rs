@@ -46,9 +46,11 @@ pub fn status(failed: AppError) -> Status {
             }
             error.metadata("id", id.to_string())
         }
-        AppError::OrderByPassed(id) => {
-            told(Code::FailedPrecondition, "ORDER_BY_PASSED").precondition("TIME", id.to_string(), "ask again for a new promise")
-        }
+        AppError::OrderByPassed(id) => told(Code::FailedPrecondition, "ORDER_BY_PASSED").precondition(
+            "TIME",
+            id.to_string(),
+            "ask again for a new promise",
+        ),
         AppError::TooManyAmendments { id, limit } => told(Code::FailedPrecondition, "TOO_MANY_AMENDMENTS")
             .metadata("limit", limit.to_string())
             .precondition("LIMIT", id.to_string(), "release it and make a new one"),
@@ -91,5 +93,6 @@ pub fn invalid(faults: Vec<Fault>) -> Status {
 
 /// What a later part of the contract brings.
 pub fn not_yet(what: &'static str) -> Status {
-    GrpcError::new(Code::Unimplemented, "NOT_IMPLEMENTED", format!("{what} is not served by this version")).into_status()
+    GrpcError::new(Code::Unimplemented, "NOT_IMPLEMENTED", format!("{what} is not served by this version"))
+        .into_status()
 }

@@ -126,7 +126,11 @@ pub fn read_entry(bytes: &[u8]) -> Read<Entry> {
         } else if let Some(bytes) = c.undone {
             changes.push(Change::Undone(Arc::new(read_reservation(&bytes)?)));
         } else if let Some(version) = c.network {
-            changes.push(Change::Network { version, document: Arc::from([]), applied_at: Moment(c.applied_at.unwrap_or_default()) });
+            changes.push(Change::Network {
+                version,
+                document: Arc::from([]),
+                applied_at: Moment(c.applied_at.unwrap_or_default()),
+            });
         }
         // Else a later version's kind of change, which this one has no word for.
     }

@@ -336,7 +336,11 @@ impl Partition {
                 batch.put(Space::Documents, keys::part(network, version, parts), part.to_vec());
                 parts += 1;
             }
-            batch.put(Space::Meta, keys::head(network), record::write_head(NetworkHead { version, parts, applied_at: self.state.applied_at() }));
+            batch.put(
+                Space::Meta,
+                keys::head(network),
+                record::write_head(NetworkHead { version, parts, applied_at: self.state.applied_at() }),
+            );
         }
         Ok(())
     }

@@ -160,8 +160,13 @@ impl EmbeddedLedger {
 
     /// A ledger that keeps nothing beyond the process: `memory:`.
     pub fn memory(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::memory_observed(clock, Arc::new(Unobserved))
+    }
+
+    /// The same, with somebody who looks.
+    pub fn memory_observed(clock: Arc<dyn Clock>, observer: Arc<dyn LedgerObserver>) -> Arc<Self> {
         let retention = Retention { entries: 100_000, ..Retention::default() };
-        let config = EmbeddedConfig { retention, ..EmbeddedConfig::new("") };
+        let config = EmbeddedConfig { retention, observer, ..EmbeddedConfig::new("") };
         let medium = Arc::new(MemoryStore::default());
         Self::on(Box::new(medium), config, clock).expect("an empty store in memory opens, and a thread can be begun")
     }
