@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("app", &["domain", "planner", "ledger", "view", "clock", "telemetry"]),
     ("edge", &["app", "domain", "proto", "telemetry"]),
-    ("files", &["domain", "edge", "proto"]),
+    ("files", &["domain", "app", "edge", "proto"]),
     ("proto", &[]),
 ];
 
@@ -53,7 +53,9 @@ fn all() -> Vec<(String, String, String)> {
 fn layers_use_only_what_they_may() {
     let mut wrong = Vec::new();
     for (name, layer, text) in all() {
-        if ROOT.contains(&layer.as_str()) {
+        // Tests may bring together what the code keeps apart.
+        let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
+        if is_test || ROOT.contains(&layer.as_str()) {
             continue;
         }
         let (_, allowed) = MAY_USE
