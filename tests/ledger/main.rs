@@ -1,4 +1,9 @@
-//! The ledger's tests: the rules, every back end by one suite, crashes of a real process, and a simulation.
+//! The ledger's tests: the rules, the stored form, every back end by one suite, crashes of a real process, and a simulation.
 
 mod conformance;
+mod crash;
+mod dice;
+mod record;
+mod rules;
+mod simulation;
 mod support;

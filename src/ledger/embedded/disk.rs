@@ -33,6 +33,7 @@ const UNFINISHED: &str = "store.new";
 #[derive(Debug)]
 pub struct Directory {
     store: PathBuf,
+    opened_before: bool,
     _lock: File,
 }
 
@@ -64,7 +65,7 @@ impl Directory {
             fs::rename(&new, &store).map_err(at(&store))?;
             File::open(dir).and_then(|d| d.sync_all()).map_err(at(dir))?;
         }
-        Ok(Directory { store, _lock: file })
+        Ok(Directory { store, opened_before: false, _lock: file })
     }
 }
 
@@ -83,7 +84,16 @@ fn refuse_foreign(dir: &Path) -> Result<(), OpenError> {
 
 impl Medium for Directory {
     fn open(&mut self) -> Result<Arc<dyn Store>, OpenError> {
-        match journal::check(&self.store) {
+        // A reader may still have the store from before, which writes what it can as it goes: look at nothing until then.
+        let inner = self.store.join(LOCK);
+        let io = |source| OpenError::Io { path: inner.clone(), source };
+        match File::options().write(true).open(&inner).map_err(io)?.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: self.store.clone() }),
+            Err(TryLockError::Error(e)) => return Err(io(e)),
+        }
+        let rewrite = std::mem::replace(&mut self.opened_before, true);
+        match journal::check(&self.store, rewrite) {
             Ok(0) => {}
             Ok(cut) => tracing::warn!(bytes = cut, "a last write that was never acknowledged was cut off"),
             Err(journal::Fault::Io(path, source)) => return Err(OpenError::Io { path, source }),

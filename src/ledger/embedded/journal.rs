@@ -3,7 +3,7 @@
 //! know: one batch is under way at a time, so only the last can be torn. A torn last batch was never acknowledged and is cut
 //! off; anything else is damage, and must not be opened as though nothing had been lost.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,10 @@ pub enum Fault {
 }
 
 /// Checks all journals of a store and cuts a torn last batch off the newest. The bytes that were cut, if any.
-pub fn check(dir: &Path) -> Result<u64, Fault> {
+///
+/// `rewrite`: the newest is written anew. After a failed fsync the system may hold pages that it never wrote and takes for
+/// written; what is read from them now would be gone after a power cut, and no later fsync would tell.
+pub fn check(dir: &Path, rewrite: bool) -> Result<u64, Fault> {
     let mut journals = Vec::new();
     let io = |e| Fault::Io(dir.to_owned(), e);
     for file in fs::read_dir(dir).map_err(io)? {
@@ -44,18 +47,28 @@ pub fn check(dir: &Path) -> Result<u64, Fault> {
     journals.sort();
     let mut cut = 0;
     for (i, (_, path)) in journals.iter().enumerate() {
-        let bytes = fs::read(path).map_err(|e| Fault::Io(path.clone(), e))?;
+        let io = |e| Fault::Io(path.clone(), e);
+        let newest = i + 1 == journals.len();
+        let mut bytes = fs::read(path).map_err(io)?;
+        bytes.truncate(content(&bytes));
         match look(&bytes) {
             Found::Whole => {}
-            // Before another journal is begun, the one before is made durable whole.
-            Found::Torn { at } if i + 1 < journals.len() => return Err(Fault::Damaged { path: path.clone(), at }),
-            Found::Torn { at } => {
-                let file = OpenOptions::new().write(true).open(path).map_err(|e| Fault::Io(path.clone(), e))?;
-                file.set_len(at as u64).and_then(|()| file.sync_all()).map_err(|e| Fault::Io(path.clone(), e))?;
-                let end = bytes.iter().rposition(|b| *b != 0).map_or(at, |last| last + 1);
-                cut += (end - at) as u64;
+            Found::Torn { at } if newest => {
+                cut += (bytes.len() - at) as u64;
+                bytes.truncate(at);
+                let file = OpenOptions::new().write(true).open(path).map_err(io)?;
+                file.set_len(at as u64).and_then(|()| file.sync_all()).map_err(io)?;
             }
-            Found::Damaged { at } => return Err(Fault::Damaged { path: path.clone(), at }),
+            // Before another journal is begun, the one before is made durable whole.
+            Found::Torn { at } | Found::Damaged { at } => return Err(Fault::Damaged { path: path.clone(), at }),
+        }
+        if newest && rewrite {
+            let copy = path.with_extension("copy");
+            fs::write(&copy, &bytes)
+                .and_then(|()| File::open(&copy)?.sync_all())
+                .and_then(|()| fs::rename(&copy, path))
+                .and_then(|()| File::open(dir)?.sync_all())
+                .map_err(io)?;
         }
     }
     Ok(cut)
@@ -71,12 +84,25 @@ enum Found {
     Damaged { at: usize },
 }
 
+/// Bytes before the zeros that the file was made with. A batch never ends with a zero.
+fn content(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut end = bytes.len();
+    for chunk in bytes.rchunks(ZEROS.len()) {
+        if *chunk != ZEROS[..chunk.len()] {
+            return end - chunk.iter().rev().take_while(|b| **b == 0).count();
+        }
+        end -= chunk.len();
+    }
+    0
+}
+
 fn look(bytes: &[u8]) -> Found {
     let mut at = 0;
     while let Some(end) = batch(bytes, at) {
         at = end;
     }
-    if bytes[at..].iter().all(|b| *b == 0) {
+    if at >= content(bytes) {
         return Found::Whole;
     }
     let later = (at + 1..bytes.len()).any(|from| bytes[from] == START && batch(bytes, from).is_some());

@@ -113,10 +113,10 @@ fn levels(store: &dyn Store, network: &NetworkId, state: &mut State) -> Result<(
                 return ControlFlow::Break(());
             }
         };
-        if resource.as_ref().is_none_or(|r| r.as_str() != name) {
-            if let Some(done) = resource.replace(ResourceId::from(Arc::from(name))) {
-                state.load_levels(done, std::mem::take(&mut buckets));
-            }
+        if resource.as_ref().is_none_or(|r| r.as_str() != name)
+            && let Some(done) = resource.replace(ResourceId::from(Arc::from(name)))
+        {
+            state.load_levels(done, std::mem::take(&mut buckets));
         }
         buckets.push((index, level));
         ControlFlow::Continue(())

@@ -1,0 +1,320 @@
+//! Crashes of a real process: a child works on a ledger in a directory and says what was acknowledged; the parent kills it
+//! without warning, opens the directory again, and holds the ledger to every word. `ROUNDS=... SEED=...` for longer runs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use surety::clock::SystemClock;
+use surety::domain::id::NetworkId;
+use surety::domain::reservation::State;
+use surety::domain::time::Span;
+use surety::ledger::command::{Command, Outcome, Refusal};
+use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
+use surety::ledger::{Ledger, LedgerError};
+
+use crate::dice::{Dice, seed, setting};
+use crate::support::*;
+
+const DIR: &str = "SURETY_CRASH_TEST_DIR";
+const RUN: &str = "SURETY_CRASH_TEST_RUN";
+/// Set: the child goes on after errors, and ends by itself.
+const PATIENT: &str = "SURETY_CRASH_TEST_PATIENT";
+
+fn open(dir: &Path) -> Result<Arc<EmbeddedLedger>, OpenError> {
+    EmbeddedLedger::open(EmbeddedConfig::new(dir), Arc::new(SystemClock::new()))
+}
+
+fn default() -> NetworkId {
+    NetworkId::default_network()
+}
+
+/// Capacity for some thousands; some buckets run dry.
+async fn prepare(dir: &Path) {
+    let ledger = open(dir).expect("a new directory opens");
+    ledger.execute(&default(), network(0, "one", &[]), None).await.expect("it is applied");
+    let units: Vec<i64> = (0..20).map(|i| if i % 5 == 0 { 30 } else { 1_000_000 }).collect();
+    ledger.execute(&default(), supply("slot", 0, &units), None).await.expect("it is set");
+    ledger.close().await;
+}
+
+/// The child. Not a test by itself: it is run by the others, in a process of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the crash tests, in a process of its own"]
+async fn child() {
+    let (Ok(dir), Ok(run)) = (std::env::var(DIR), std::env::var(RUN)) else { return };
+    let patient = std::env::var(PATIENT).is_ok();
+    let ledger = open(Path::new(&dir)).expect("it opens again");
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let (ledger, run) = (Arc::clone(&ledger), run.clone());
+        tasks.spawn(async move {
+            let mut dice = Dice::seeded(task);
+            let mut failures = 0;
+            for n in 0.. {
+                let id = format!("run{run}-task{task}-{n}");
+                let seconds = if dice.once_in(5) { 1 } else { 3_600 };
+                let draws = [("slot", dice.below(20) as i32, 1), ("slot", dice.below(20) as i32, 2)];
+                let hold = Command::Hold(Box::new(hold_of(&id, takes(&draws), Span::seconds(seconds))));
+                let mut commands = vec![("held", hold)];
+                match dice.below(4) {
+                    0 => commands.push(("confirmed", confirm(&id))),
+                    1 => commands.push(("released", release(&id))),
+                    2 => commands.extend([("confirmed", confirm(&id)), ("released", release(&id))]),
+                    _ => {}
+                }
+                for (word, command) in commands {
+                    match ledger.execute(&default(), command, None).await {
+                        Ok(Outcome::Reservation { .. }) => println!("ACK {word} {id}"),
+                        Ok(Outcome::Refused(Refusal::Short(_) | Refusal::WrongState { .. })) => break,
+                        Ok(other) => panic!("{other:?}"),
+                        Err(LedgerError::OutcomeUnknown(_) | LedgerError::Unavailable(_)) if patient => {
+                            println!("FAILED {id}");
+                            failures += 1;
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                            break;
+                        }
+                        Err(e) => panic!("{e}"),
+                    }
+                }
+                if failures > 20 {
+                    return;
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// Begins a child. `limit`: blocks of 512 bytes that no file of it may grow beyond.
+fn begin(dir: &Path, run: u64, limit: Option<u64>) -> Child {
+    let exe = std::env::current_exe().expect("tests are programs");
+    let args = ["crash::child", "--exact", "--ignored", "--nocapture"];
+    let mut process = match limit {
+        None => {
+            let mut process = Process::new(exe);
+            process.args(args);
+            process
+        }
+        Some(blocks) => {
+            let mut process = Process::new("sh");
+            process.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")).arg(exe).args(args);
+            process.env(PATIENT, "1");
+            process
+        }
+    };
+    process.env(DIR, dir).env(RUN, run.to_string()).stdout(Stdio::piped()).stderr(Stdio::null());
+    process.spawn().expect("a child can be begun")
+}
+
+/// How far each reservation is known to have come.
+#[derive(Default)]
+struct Acknowledged(BTreeMap<String, &'static str>);
+
+impl Acknowledged {
+    fn note(&mut self, line: &str) -> bool {
+        // A test harness may have written something before it on the line.
+        let Some((_, said)) = line.split_once("ACK ") else { return false };
+        let Some((word, id)) = said.split_once(' ') else { return false };
+        let word = match word {
+            "held" => "held",
+            "confirmed" => "confirmed",
+            "released" => "released",
+            _ => return false,
+        };
+        self.0.insert(id.to_owned(), word);
+        true
+    }
+
+    /// Everything that was acknowledged is so, and nothing is out of balance.
+    async fn hold_to_it(&self, dir: &Path) {
+        let ledger = open(dir).expect("it opens on what was left");
+        for (id, word) in &self.0 {
+            let found = ledger.reservation(&default(), &rid(id)).await.expect("it answers").map(|r| r.state);
+            // What was asked next may have been made, though it was not acknowledged any more.
+            let right = match (*word, found) {
+                ("held", Some(_)) => true,
+                ("confirmed", Some(state)) => matches!(state, State::Confirmed | State::Released),
+                ("released", Some(state)) => matches!(state, State::Released | State::Expired),
+                _ => false,
+            };
+            assert!(right, "{id} was acknowledged as {word}, but is {found:?}");
+        }
+        let drifts = ledger.audit(&default()).await.expect("it answers");
+        assert!(drifts.is_empty(), "{drifts:#?}");
+        let follower = Arc::new(Follower::default());
+        ledger.subscribe(follower.clone()).await.expect("it answers");
+        for ((resource, index), level) in follower.of(&default()).buckets {
+            assert!(level.balance(0) >= 0, "{resource} {index} is below zero: {level:?}");
+        }
+        ledger.close().await;
+    }
+}
+
+/// The journal that is written to.
+fn journal(dir: &Path) -> PathBuf {
+    let mut journals: Vec<PathBuf> = fs::read_dir(dir.join("store"))
+        .expect("the store is there")
+        .map(|file| file.expect("it can be listed").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "jnl"))
+        .collect();
+    journals.sort_by_key(|path| path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok()));
+    journals.pop().expect("there is a journal")
+}
+
+/// The journal's content, without the zeros behind it.
+fn content(journal: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    File::open(journal).and_then(|mut f| f.read_to_end(&mut bytes)).expect("it can be read");
+    while bytes.ends_with(&[0; 1024]) {
+        bytes.truncate(bytes.len() - 1024);
+    }
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes
+}
+
+fn write_at(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).expect("it can be written");
+    file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).expect("it can be written");
+}
+
+/// Leaves behind the content what a write that was cut off might have.
+fn tear(dir: &Path, dice: &mut Dice) {
+    let journal = journal(dir);
+    let whole = content(&journal);
+    let mut torn: Vec<u8> = match dice.below(3) {
+        0 => (0..dice.range(1, 400)).map(|_| dice.next() as u8).collect(),
+        // The beginning of a batch that was true once.
+        _ => whole[..dice.range(1, 200.min(whole.len() as i64)) as usize].to_vec(),
+    };
+    if dice.once_in(2) && torn.len() > 20 {
+        // A page in the middle of it never reached the disk.
+        let middle = torn.len() / 2;
+        torn[middle - 8..middle].fill(0);
+    }
+    write_at(&journal, whole.len() as u64, &torn);
+}
+
+#[tokio::test]
+async fn rule_23_what_was_acknowledged_survives_kill_9_at_any_instant() {
+    let mut dice = Dice::seeded(seed());
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    prepare(dir.path()).await;
+    let mut acknowledged = Acknowledged::default();
+    for run in 0..setting("ROUNDS", 6) {
+        let mut child = begin(dir.path(), run, None);
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        // Begun once the first word came; then at any instant.
+        while !acknowledged.note(&lines.next().expect("the child works").expect("it can be read")) {}
+        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        let until = Instant::now() + Duration::from_micros(dice.range(500, 400_000) as u64);
+        while Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it is gone");
+        for line in reader.join().expect("it reads to the end") {
+            acknowledged.note(&line);
+        }
+        if run % 2 == 1 {
+            tear(dir.path(), &mut dice);
+        }
+        acknowledged.hold_to_it(dir.path()).await;
+    }
+    println!("{} reservations were acknowledged", acknowledged.0.len());
+    assert!(acknowledged.0.len() > 50);
+}
+
+#[tokio::test]
+async fn rule_23_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    prepare(dir.path()).await;
+    // The journal can grow to 512 KiB; then every write fails, as on a full disk.
+    let mut child = begin(dir.path(), 0, Some(1_024));
+    let mut acknowledged = Acknowledged::default();
+    let mut failed = 0;
+    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok) {
+        failed += usize::from(line.contains("FAILED "));
+        acknowledged.note(&line);
+    }
+    assert!(child.wait().expect("it ends").success(), "it goes on, and ends as it should");
+    assert!(failed > 20, "the disk was not full: {failed} failures");
+    assert!(acknowledged.0.len() > 20);
+    acknowledged.hold_to_it(dir.path()).await;
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out_of_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    prepare(dir.path()).await;
+    let mut child = begin(dir.path(), 0, None);
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("ACK ")));
+    let refused = open(dir.path()).expect_err("it is in use").to_string();
+    child.kill().expect("it can be killed");
+    child.wait().expect("it is gone");
+    assert_eq!(
+        refused,
+        format!("{} is in use by another process; stop that one, or name another directory", dir.path().display())
+    );
+    open(dir.path()).expect("and is free with the process gone");
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_not_opened_as_though_nothing_were_lost() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    prepare(dir.path()).await;
+    let ledger = open(dir.path()).expect("it opens");
+    for i in 0..20 {
+        ledger.execute(&default(), hold(&format!("r{i}"), &[("slot", 1, 1)]), None).await.expect("it is held");
+    }
+    ledger.close().await;
+    drop(ledger);
+    let journal = journal(dir.path());
+    let whole = content(&journal);
+    let at = whole.len() / 2;
+    write_at(&journal, at as u64, &[!whole[at]]);
+    match open(dir.path()) {
+        Err(OpenError::Damaged(what)) => assert!(what.contains("is damaged at byte"), "{what}"),
+        other => panic!("{other:?}"),
+    }
+    write_at(&journal, at as u64, &[whole[at]]);
+    open(dir.path()).expect("as it was");
+}
+
+#[tokio::test]
+async fn a_start_cut_short_and_foreign_directories() {
+    // A crash while the very first start made the store.
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    let half = dir.path().join("store.new");
+    fs::create_dir_all(&half).expect("it can be made");
+    fs::write(half.join("0.jnl"), b"half").expect("it can be written");
+    fs::write(dir.path().join("lock"), b"").expect("it can be written");
+    prepare(dir.path()).await;
+    assert!(!half.exists());
+
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    fs::write(dir.path().join("letters.txt"), b"dear").expect("it can be written");
+    let refused = open(dir.path()).expect_err("it is something else").to_string();
+    assert!(refused.contains("is no ledger, but has files in it ('letters.txt')"), "{refused}");
+    let file = dir.path().join("letters.txt");
+    assert!(matches!(open(&file), Err(OpenError::Io { .. })));
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_version_is_not_opened() {
+    use surety::ledger::embedded::store::{Batch, MemoryStore, Space, Store};
+    let store = Arc::new(MemoryStore::default());
+    let mut batch = Batch::default();
+    batch.put(Space::Meta, b"format".to_vec(), 7u32.to_be_bytes().to_vec());
+    store.commit(batch).expect("it is written");
+    let opened = EmbeddedLedger::on(Box::new(store), EmbeddedConfig::new(""), Arc::new(SystemClock::new()));
+    let refused = opened.expect_err("it is newer").to_string();
+    assert!(refused.contains("has layout 7, this version knows layouts up to 1"), "{refused}");
+}
