@@ -76,8 +76,9 @@ pub const MAX_YEAR: i16 = 2190;
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Bytes of a network file: a network of `MAX_RESOURCES` takes some 300 MB of JSON.
 pub const MAX_NETWORK_FILE_BYTES: u64 = 1 << 30;
-/// Events that the aliases of one YAML file may stand for in all: honest files repeat a weekly pattern, bombs multiply.
-pub const MAX_ALIASED_EVENTS: usize = 5_000_000;
+/// Bytes that the anchors of one YAML file may name in all: honest files name weekly patterns. What aliases repeat counts
+/// against `MAX_NETWORK_FILE_BYTES`, as though it had been written out.
+pub const MAX_ANCHORED_BYTES: usize = 64 << 20;
 /// Containers within containers in a network file; the contract needs 7.
 pub const MAX_FILE_DEPTH: usize = 64;
 /// Bytes of one line of a CSV file.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::limits::MAX_ALIASED_EVENTS;
+use crate::domain::limits::MAX_ANCHORED_BYTES;
 use crate::domain::time::Moment;
 use crate::edge::from_proto;
 use crate::files::mutation::try_many;
@@ -167,7 +167,11 @@ fn bombs_are_refused() {
         laughs.push_str(&format!("a{i}: &a{i} [{copies}]\n"));
     }
     let said = parse("bomb.yaml", &laughs).expect_err("a bomb");
-    assert!(said.contains(&format!("stand for above {MAX_ALIASED_EVENTS} entries")), "{said}");
+    assert!(said.contains(&format!("brings what anchors name above {MAX_ANCHORED_BYTES} bytes")), "{said}");
+    // One long text, repeated often: few events, many bytes.
+    let long = format!("a: &a \"{}\\n\"\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1_100));
+    let said = parse("bomb.yaml", &long).expect_err("a bomb");
+    assert!(said.contains("brings what aliases repeat above"), "{said}");
     for (file, deep) in [
         ("deep.yaml", format!("sites: {}", "[".repeat(100_000))),
         ("deep.yaml", (0..200).map(|i| format!("{}a:\n", " ".repeat(i))).collect()),

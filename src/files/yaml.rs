@@ -7,7 +7,7 @@ use granit_parser::{Event as Raw, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::FileFault;
 use super::events::{Event, Events, Notation, Pos, Scalar};
-use crate::domain::limits::{MAX_ALIASED_EVENTS, MAX_FILE_DEPTH};
+use crate::domain::limits::{MAX_ANCHORED_BYTES, MAX_FILE_DEPTH, MAX_NETWORK_FILE_BYTES};
 
 type Recorded<'t> = Rc<[(Event<'t>, Pos)]>;
 
@@ -28,8 +28,9 @@ pub struct Yaml<'t> {
     anchors: HashMap<usize, Recorded<'t>>,
     /// What an alias stands for, how much of it was played back, and the alias's own place.
     playing: Option<(Recorded<'t>, usize, Pos)>,
-    /// Events that anchors keep and aliases played back: what a bomb would multiply.
-    aliased: usize,
+    /// Bytes that anchors keep, and that aliases played back: what a bomb would multiply.
+    anchored: usize,
+    played_back: usize,
 }
 
 fn place(span: Span) -> Pos {
@@ -51,7 +52,8 @@ impl<'t> Yaml<'t> {
             recordings: Vec::new(),
             anchors: HashMap::new(),
             playing: None,
-            aliased: 0,
+            anchored: 0,
+            played_back: 0,
         }
     }
 
@@ -76,11 +78,9 @@ impl<'t> Yaml<'t> {
         if self.depth > MAX_FILE_DEPTH {
             return Err(pos.fault(format!("lies more than {MAX_FILE_DEPTH} levels deep")));
         }
-        self.aliased += self.recordings.len();
-        if self.aliased > MAX_ALIASED_EVENTS {
-            return Err(
-                pos.fault(format!("brings what anchors and aliases stand for above {MAX_ALIASED_EVENTS} entries"))
-            );
+        self.anchored = self.anchored.saturating_add(size(&event).saturating_mul(self.recordings.len()));
+        if self.anchored > MAX_ANCHORED_BYTES {
+            return Err(pos.fault(format!("brings what anchors name above {MAX_ANCHORED_BYTES} bytes")));
         }
         for recording in &mut self.recordings {
             recording.events.push((event.clone(), pos));
@@ -96,6 +96,12 @@ impl<'t> Yaml<'t> {
     }
 }
 
+/// What it takes to keep an event.
+fn size(event: &Event<'_>) -> usize {
+    let text = if let Event::Scalar(scalar) = event { scalar.text.len() } else { 0 };
+    size_of::<(Event<'_>, Pos)>() + text
+}
+
 fn checked_tag(tag: Option<&Tag>, pos: Pos) -> Result<bool, FileFault> {
     match tag {
         None => Ok(false),
@@ -109,7 +115,10 @@ impl<'t> Events<'t> for Yaml<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Pos), FileFault> {
         loop {
             if let Some((event, pos)) = self.played() {
-                self.aliased += 1;
+                self.played_back = self.played_back.saturating_add(size(&event));
+                if self.played_back as u64 > MAX_NETWORK_FILE_BYTES {
+                    return Err(pos.fault(format!("brings what aliases repeat above {MAX_NETWORK_FILE_BYTES} bytes")));
+                }
                 return self.pass(event, pos, 0);
             }
             let Some(next) = self.parser.next_event() else { return Ok((Event::Eof, Pos::default())) };

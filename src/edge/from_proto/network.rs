@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pbjson_types::Duration;
 use prost::Message;
+use rustc_hash::FxHashSet;
 
 use super::{span, unknown_number};
 use crate::app::request::ApplyNetworkRequest;
@@ -46,12 +47,8 @@ pub fn network(message: v1::Network, now: Moment) -> Result<Network, Vec<Fault>>
         Ok(_) => Err(faults),
         Err(more) => {
             // What could not be read is missing to `build`, which is not another fault.
-            let own = faults.len();
-            for fault in more {
-                if !faults[..own].iter().any(|f| f.path == fault.path) {
-                    faults.push(fault);
-                }
-            }
+            let own: FxHashSet<String> = faults.iter().map(|f| f.path.clone()).collect();
+            faults.extend(more.into_iter().filter(|fault| !own.contains(&fault.path)));
             Err(faults)
         }
     }
