@@ -4,12 +4,8 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: [&str; 4] = [
-    "surety/v1/network.proto",
-    "surety/v1/promise.proto",
-    "surety/v1/offer.proto",
-    "surety/v1/operations.proto",
-];
+const FILES: [&str; 4] =
+    ["surety/v1/network.proto", "surety/v1/promise.proto", "surety/v1/offer.proto", "surety/v1/operations.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -4,6 +4,7 @@
 //! carries out the use case: it reads the `view`, lets the `planner` find a promise, and has the `ledger` take it. See
 //! ARCHITECTURE.md.
 
+pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod ledger;

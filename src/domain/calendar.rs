@@ -28,7 +28,8 @@ impl Calendar {
     /// The calendar of an IANA time zone, with its table around `now`.
     pub fn new(name: &str, now: Moment) -> Result<Calendar, String> {
         // The library also takes "local" forms and offsets; the contract knows IANA names only.
-        let zone = TimeZone::get(name).map_err(|_| format!("'{name}' is not an IANA time zone, such as Europe/Berlin"))?;
+        let zone =
+            TimeZone::get(name).map_err(|_| format!("'{name}' is not an IANA time zone, such as Europe/Berlin"))?;
         let first = civil_day(&zone, now) - BEFORE;
         let starts: Box<[i64]> = (0..=COVERED as i32).map(|i| start_of(&zone, first + i).0).collect();
         let plain = starts
@@ -155,7 +156,14 @@ mod tests {
 
     #[test]
     fn the_table_agrees_with_the_date_library() {
-        for zone in ["Europe/Berlin", "America/Santiago", "America/New_York", "Asia/Kolkata", "Africa/Cairo", "Australia/Lord_Howe"] {
+        for zone in [
+            "Europe/Berlin",
+            "America/Santiago",
+            "America/New_York",
+            "Asia/Kolkata",
+            "Africa/Cairo",
+            "Australia/Lord_Howe",
+        ] {
             let calendar = calendar(zone);
             for i in -60..1_300 {
                 let d = day("2026-11-22") + i;

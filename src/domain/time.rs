@@ -99,8 +99,8 @@ impl Day {
         }
         let number = |r: std::ops::Range<usize>| text[r].parse::<i16>().unwrap_or(0);
         let (year, month, day) = (number(0..4), number(5..7) as i8, number(8..10) as i8);
-        let date = jiff::civil::Date::new(year, month, day)
-            .map_err(|_| format!("'{text}' is not a day of the calendar"))?;
+        let date =
+            jiff::civil::Date::new(year, month, day).map_err(|_| format!("'{text}' is not a day of the calendar"))?;
         if !(MIN_YEAR..=MAX_YEAR).contains(&year) {
             return Err(format!("'{text}' lies outside the years {MIN_YEAR} to {MAX_YEAR}"));
         }
@@ -117,9 +117,11 @@ impl Day {
 
     /// As the date library has it; far days are brought to its limits.
     pub fn date(self) -> jiff::civil::Date {
-        jiff::civil::date(1970, 1, 1)
-            .checked_add(jiff::Span::new().days(i64::from(self.0)))
-            .unwrap_or(if self.0 < 0 { jiff::civil::Date::MIN } else { jiff::civil::Date::MAX })
+        jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(i64::from(self.0))).unwrap_or(if self.0 < 0 {
+            jiff::civil::Date::MIN
+        } else {
+            jiff::civil::Date::MAX
+        })
     }
 
     /// 0 for Monday to 6 for Sunday.
@@ -204,7 +206,9 @@ mod tests {
     fn dates_are_exactly_year_month_day_and_exist() {
         assert_eq!(Day::parse("1970-01-01"), Ok(Day(0)));
         assert_eq!(Day::parse("2026-12-24").map(|d| d.to_string()), Ok("2026-12-24".to_owned()));
-        for wrong in ["", "2026-2-03", "2026-02-30", "2026-13-01", "20260203", "2026-02-03 ", "0001-01-01", "2026-02-0x"] {
+        for wrong in
+            ["", "2026-2-03", "2026-02-30", "2026-13-01", "20260203", "2026-02-03 ", "0001-01-01", "2026-02-0x"]
+        {
             assert!(Day::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2026-11-22").map(Day::weekday), Ok(6), "a Sunday");

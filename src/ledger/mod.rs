@@ -31,7 +31,11 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<Outcome, LedgerError>;
 
     /// One reservation, as last acknowledged (and, if it is due, as the next tick will have it).
-    async fn reservation(&self, network: &NetworkId, id: &ReservationId) -> Result<Option<Arc<Reservation>>, LedgerError>;
+    async fn reservation(
+        &self,
+        network: &NetworkId,
+        id: &ReservationId,
+    ) -> Result<Option<Arc<Reservation>>, LedgerError>;
 
     /// Reservations in the order of their ids, after `after`, that pass the filter; at most `limit`. The second of the pair is
     /// where to go on; none: there are no more.
@@ -104,4 +108,3 @@ pub enum LedgerError {
     #[error("there are {0} networks already; no more are taken")]
     TooManyNetworks(usize),
 }
-

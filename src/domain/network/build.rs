@@ -36,7 +36,8 @@ pub fn build(spec: NetworkSpec, now: Moment) -> Result<Network, Vec<Fault>> {
 
     let sites: Vec<Site> = (0..).zip(&spec.sites).map(|(i, s)| b.site(i, s, &site_ids)).collect();
     let mut postal = PostalPrefixes::default();
-    let zones: Vec<Zone> = (0..).zip(&spec.zones).map(|(i, z)| b.zone(i, z, &zone_ids, &spec.zones, &mut postal)).collect();
+    let zones: Vec<Zone> =
+        (0..).zip(&spec.zones).map(|(i, z)| b.zone(i, z, &zone_ids, &spec.zones, &mut postal)).collect();
     let resources: Vec<Resource> =
         (0..).zip(&spec.resources).map(|(i, r)| b.resource(i, r, &resource_names, &site_ids)).collect();
     let refs = Refs { sites: &site_ids, zones: &zone_ids, resources: &resource_names, processes: &process_ids };
@@ -63,7 +64,10 @@ pub fn build(spec: NetworkSpec, now: Moment) -> Result<Network, Vec<Fault>> {
         }
     }
     for (i, _) in reached.iter().enumerate().filter(|(_, seen)| !**seen) {
-        b.faults.add(format!("zones[{i}]"), format!("no lane reaches zone '{}'; add one, or leave the zone out", zones[i].id));
+        b.faults.add(
+            format!("zones[{i}]"),
+            format!("no lane reaches zone '{}'; add one, or leave the zone out", zones[i].id),
+        );
     }
     for ((site, zone), parallel) in &between {
         if parallel.len() > MAX_PARALLEL_LANES {
@@ -140,7 +144,10 @@ impl Builder {
             }
             let name: Arc<str> = Arc::from(text);
             if let Some(first) = places.insert(Arc::clone(&name), i) {
-                self.faults.add(format!("{list}[{i}].{field}"), format!("'{text}' is taken by {list}[{first}]; names are unique"));
+                self.faults.add(
+                    format!("{list}[{i}].{field}"),
+                    format!("'{text}' is taken by {list}[{first}]; names are unique"),
+                );
                 continue;
             }
             names.insert(name, index(i));
@@ -263,7 +270,14 @@ impl Builder {
         }
     }
 
-    fn zone(&mut self, i: usize, z: &ZoneSpec, names: &Names<ZoneIdx>, all: &[ZoneSpec], postal: &mut PostalPrefixes) -> Zone {
+    fn zone(
+        &mut self,
+        i: usize,
+        z: &ZoneSpec,
+        names: &Names<ZoneIdx>,
+        all: &[ZoneSpec],
+        postal: &mut PostalPrefixes,
+    ) -> Zone {
         self.text(&format!("zones[{i}].display_name"), &z.display_name);
         for (j, prefix) in z.postal_prefixes.iter().enumerate() {
             let path = format!("zones[{i}].postal_prefixes[{j}]");
@@ -271,10 +285,15 @@ impl Builder {
                 Ok(()) => {}
                 Err(Taken::Malformed) => self.faults.add(
                     path,
-                    format!("'{prefix}' is not a country, a hyphen and the beginning of a postal code, such as DE-80 or DE-"),
+                    format!(
+                        "'{prefix}' is not a country, a hyphen and the beginning of a postal code, such as DE-80 or DE-"
+                    ),
                 ),
                 Err(Taken::By(other)) => {
-                    self.faults.add(path, format!("'{prefix}' is taken by zone '{}'; an address lies in one zone", all[other.at()].id));
+                    self.faults.add(
+                        path,
+                        format!("'{prefix}' is taken by zone '{}'; an address lies in one zone", all[other.at()].id),
+                    );
                 }
             }
         }
@@ -328,7 +347,10 @@ impl Builder {
                 (0..per_day).filter(|&k| (from..to).contains(&(k as i32 * bucketing.minutes()))).collect();
             if begins.is_empty() {
                 let message = if bucketing.is_days() {
-                    format!("no bucket begins from '{}' to '{}': a day bucket begins at 00:00; leave both empty", w.from, w.to)
+                    format!(
+                        "no bucket begins from '{}' to '{}': a day bucket begins at 00:00; leave both empty",
+                        w.from, w.to
+                    )
                 } else {
                     format!("no bucket of {} minutes begins from '{}' to '{}'", bucketing.minutes(), w.from, w.to)
                 };
@@ -348,7 +370,14 @@ impl Builder {
     }
 
     /// A reference to a resource of one kind.
-    fn resource_of_kind(&mut self, path: String, text: &str, kind: Kind, refs: &Refs<'_>, all: &[ResourceSpec]) -> Option<ResourceIdx> {
+    fn resource_of_kind(
+        &mut self,
+        path: String,
+        text: &str,
+        kind: Kind,
+        refs: &Refs<'_>,
+        all: &[ResourceSpec],
+    ) -> Option<ResourceIdx> {
         let found = self.optional_reference(path.clone(), "resource", text, refs.resources)?;
         if all[found.at()].kind.is_some_and(|k| k != kind) {
             let wanted = match kind {
@@ -382,14 +411,24 @@ impl Builder {
         Process { id: Self::own(refs.processes, &p.id), steps }
     }
 
-    fn product(&mut self, i: usize, p: &ProductSpec, refs: &Refs<'_>, skus: &Names<ProductIdx>, all: &[ResourceSpec]) -> Product {
+    fn product(
+        &mut self,
+        i: usize,
+        p: &ProductSpec,
+        refs: &Refs<'_>,
+        skus: &Names<ProductIdx>,
+        all: &[ResourceSpec],
+    ) -> Product {
         self.limit(&format!("products[{i}].sources"), p.sources.len(), MAX_SOURCES);
         self.limit(&format!("products[{i}].substitutes"), p.substitutes.len(), MAX_SUBSTITUTES);
         if p.display_name.len() > MAX_TEXT_BYTES {
             self.text(&format!("products[{i}].display_name"), &p.display_name);
         }
         if p.sources.is_empty() {
-            self.faults.add(format!("products[{i}].sources"), format!("is empty: '{}' could never be promised; name a source", p.sku));
+            self.faults.add(
+                format!("products[{i}].sources"),
+                format!("is empty: '{}' could never be promised; name a source", p.sku),
+            );
         }
         let sources = p
             .sources
@@ -401,7 +440,8 @@ impl Builder {
                 let stock = self.resource_of_kind(at("stock"), &s.stock, Kind::Stock, refs, all);
                 let process = self.optional_reference(at("process"), "process", &s.process, refs.processes);
                 if s.stock.is_empty() && s.process.is_empty() {
-                    self.faults.add(format!("products[{i}].sources[{j}]"), "has neither stock nor process; one is needed");
+                    self.faults
+                        .add(format!("products[{i}].sources[{j}]"), "has neither stock nor process; one is needed");
                 }
                 Source { site, stock, process }
             })
@@ -436,7 +476,10 @@ impl Builder {
         if transit_time.is_some() && of_days {
             self.faults.add(
                 at("resource"),
-                format!("'{}' has day buckets, which a lane with transit_time can't draw on (rule 10); use shorter ones", l.resource),
+                format!(
+                    "'{}' has day buckets, which a lane with transit_time can't draw on (rule 10); use shorter ones",
+                    l.resource
+                ),
             );
         }
         Lane {
