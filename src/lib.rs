@@ -4,8 +4,11 @@
 //! carries out the use case: it reads the `view`, lets the `planner` find a promise, and has the `ledger` take it. See
 //! ARCHITECTURE.md.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod edge;
+pub mod files;
 pub mod ledger;
 pub mod proto;

@@ -72,3 +72,15 @@ pub const REQUEST_ID_DAYS: i64 = 31;
 pub const MIN_YEAR: i16 = 1990;
 /// See [`MIN_YEAR`].
 pub const MAX_YEAR: i16 = 2190;
+/// Characters (bytes) of a request id: a UUID has 36, a trace-like name some more; it becomes part of keys.
+pub const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Bytes of a network file: a network of `MAX_RESOURCES` takes some 300 MB of JSON.
+pub const MAX_NETWORK_FILE_BYTES: u64 = 1 << 30;
+/// Events that the aliases of one YAML file may stand for in all: honest files repeat a weekly pattern, bombs multiply.
+pub const MAX_ALIASED_EVENTS: usize = 5_000_000;
+/// Containers within containers in a network file; the contract needs 7.
+pub const MAX_FILE_DEPTH: usize = 64;
+/// Bytes of one line of a CSV file.
+pub const MAX_CSV_LINE_BYTES: usize = 64 * 1024;
+/// Faults of one file that are shown; the rest is counted.
+pub const MAX_SHOWN_FAULTS: usize = 1_000;

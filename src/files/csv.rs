@@ -1,0 +1,216 @@
+//! CSV as RFC 4180 has it, one record a line, each cell with its column. An own reader, since ours must say in which column of
+//! the file a cell begins, and must not guess at broken quotes. A byte order mark and CRLF are accepted; empty lines are
+//! passed over.
+
+use std::io::{BufRead, BufReader, Read};
+
+use super::{Collected, FileFault, characters};
+use crate::domain::limits::MAX_CSV_LINE_BYTES;
+
+struct Cell {
+    /// Where its text lies in `Rows::text`.
+    text: std::ops::Range<usize>,
+    /// In characters, from 1 on.
+    column: u64,
+}
+
+/// The rows of a file with a header.
+pub struct Rows<R> {
+    input: BufReader<R>,
+    buffer: Vec<u8>,
+    text: String,
+    cells: Vec<Cell>,
+    line: u64,
+    /// For each known column, the place of its cell in a row.
+    places: Vec<Option<usize>>,
+    /// Columns of the header.
+    width: usize,
+    ended: bool,
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header. Its columns may stand in any order; `required` must be there, `optional` may, others are faults.
+    /// `cell` and `column` take the place of a column in `required`, then `optional`.
+    pub fn new(input: R, required: &[&str], optional: &[&str]) -> Result<Self, Collected> {
+        let mut rows = Rows {
+            input: BufReader::with_capacity(1 << 16, input),
+            buffer: Vec::new(),
+            text: String::new(),
+            cells: Vec::new(),
+            line: 0,
+            places: Vec::new(),
+            width: 0,
+            ended: false,
+        };
+        let mut faults = Collected::default();
+        match rows.record() {
+            Some(Ok(())) => {}
+            Some(Err(fault)) => faults.push(fault),
+            None => faults.add(1, 1, format!("is empty; a header is needed: {}", required.join(","))),
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let names: Vec<(String, u64)> =
+            rows.cells.iter().map(|c| (rows.text[c.text.clone()].to_owned(), c.column)).collect();
+        if let [(only, column)] = names.as_slice()
+            && required.len() > 1
+            && only.contains([';', '\t'])
+        {
+            faults.add(rows.line, *column, "has its columns parted by something else; part them by commas");
+            return Err(faults);
+        }
+        let known: Vec<&str> = required.iter().chain(optional).copied().collect();
+        rows.places = vec![None; known.len()];
+        for (i, (name, column)) in names.iter().enumerate() {
+            match known.iter().position(|k| k == name) {
+                None => faults.add(
+                    rows.line,
+                    *column,
+                    format!("there is no column '{}'; there are {}", name.escape_debug(), known.join(",")),
+                ),
+                Some(k) if rows.places[k].is_some() => {
+                    faults.add(rows.line, *column, format!("the column '{name}' is given twice"));
+                }
+                Some(k) => rows.places[k] = Some(i),
+            }
+        }
+        for (k, name) in required.iter().enumerate() {
+            if rows.places[k].is_none() {
+                faults.add(rows.line, 1, format!("the column '{name}' is missing"));
+            }
+        }
+        rows.width = names.len();
+        if faults.is_empty() { Ok(rows) } else { Err(faults) }
+    }
+
+    /// Goes to the next row. A fault concerns one row, the next may be good; after a fault of reading there are no more.
+    pub fn advance(&mut self) -> Option<Result<(), FileFault>> {
+        let width = self.width;
+        Some(self.record()?.and_then(|()| {
+            if self.cells.len() == width {
+                return Ok(());
+            }
+            Err(self.fault(1, format!("has {} cells; the header has {width} columns", self.cells.len())))
+        }))
+    }
+
+    /// The row's line, from 1 on.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The cell of a known column; empty where the file has no such column.
+    pub fn cell(&self, column: usize) -> &str {
+        self.places[column].map_or("", |place| &self.text[self.cells[place].text.clone()])
+    }
+
+    /// A fault of the cell of a known column.
+    pub fn cell_fault(&self, column: usize, message: String) -> FileFault {
+        let at = self.places[column].map_or(1, |place| self.cells[place].column);
+        self.fault(at, message)
+    }
+
+    fn fault(&self, column: u64, message: impl Into<String>) -> FileFault {
+        FileFault { line: self.line, column, message: message.into() }
+    }
+
+    /// The next line that is not empty, cut into cells.
+    fn record(&mut self) -> Option<Result<(), FileFault>> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            self.buffer.clear();
+            self.line += 1;
+            let limit = MAX_CSV_LINE_BYTES as u64 + 1;
+            match (&mut self.input).take(limit).read_until(b'\n', &mut self.buffer) {
+                Ok(0) => {
+                    self.ended = true;
+                    return None;
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    self.ended = true;
+                    return Some(Err(self.fault(1, format!("can't be read from here on: {why}"))));
+                }
+            }
+            if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
+                self.buffer.drain(..3);
+            }
+            if self.buffer.last() == Some(&b'\n') {
+                self.buffer.pop();
+                if self.buffer.last() == Some(&b'\r') {
+                    self.buffer.pop();
+                }
+            } else if self.buffer.len() > MAX_CSV_LINE_BYTES {
+                self.ended = true;
+                let message = format!("is longer than {MAX_CSV_LINE_BYTES} bytes, the most that a line may have");
+                return Some(Err(self.fault(1, message)));
+            }
+            if !self.buffer.is_empty() {
+                return Some(self.cut());
+            }
+        }
+    }
+
+    fn cut(&mut self) -> Result<(), FileFault> {
+        self.cells.clear();
+        self.text.clear();
+        let line = match std::str::from_utf8(&self.buffer) {
+            Ok(line) => line,
+            Err(why) => {
+                let column = characters(&self.buffer[..why.valid_up_to()]) + 1;
+                return Err(self.fault(column, "is not UTF-8 here; save the file as UTF-8"));
+            }
+        };
+        let fault =
+            |column: u64, message: &str| Err(FileFault { line: self.line, column, message: message.to_owned() });
+        let (mut rest, mut column) = (line, 1u64);
+        loop {
+            let begin = self.text.len();
+            let first = column;
+            if let Some(quoted) = rest.strip_prefix('"') {
+                (rest, column) = (quoted, column + 1);
+                loop {
+                    let Some(close) = rest.find('"') else {
+                        return fault(first, "opens a quoted cell that does not end on its line; close it with '\"'");
+                    };
+                    self.text.push_str(&rest[..close]);
+                    column += characters(&rest.as_bytes()[..close]) + 1;
+                    rest = &rest[close + 1..];
+                    let Some(more) = rest.strip_prefix('"') else { break };
+                    self.text.push('"');
+                    (rest, column) = (more, column + 1);
+                }
+                if !(rest.is_empty() || rest.starts_with(',')) {
+                    return fault(column, "follows a quoted cell; a comma or the line's end is needed");
+                }
+            } else {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let (cell, after) = rest.split_at(end);
+                if let Some(at) = cell.find('"') {
+                    let at = column + characters(&cell.as_bytes()[..at]);
+                    return fault(at, "is a quote within a cell; quote the whole cell, and write \"\" for a quote");
+                }
+                self.text.push_str(cell);
+                column += characters(cell.as_bytes());
+                rest = after;
+            }
+            self.cells.push(Cell { text: begin..self.text.len(), column: first });
+            match rest.strip_prefix(',') {
+                None => return Ok(()),
+                Some(more) => (rest, column) = (more, column + 1),
+            }
+        }
+    }
+}
+
+/// A whole number of a cell.
+pub fn whole_number(text: &str) -> Result<i64, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("'{}' is not a whole number; write digits only", text.escape_debug()));
+    }
+    text.parse().map_err(|_| format!("'{text}' is too large a number"))
+}

@@ -1,0 +1,125 @@
+use super::*;
+use crate::files::mutation::try_many;
+
+fn unknown(_: &str) -> Result<Option<Bucketing>, String> {
+    Ok(None)
+}
+
+fn shop(resource: &str) -> Result<Option<Bucketing>, String> {
+    match resource {
+        "days" => Ok(Some(Bucketing::DAYS)),
+        "quarters" => Bucketing::of_minutes(15).map(Some),
+        _ => Err(format!("there is no resource '{resource}' in this network")),
+    }
+}
+
+fn spelled(lines: &[PlanLine]) -> Vec<String> {
+    lines.iter().map(|l| format!("{} {} {} {:?}", l.line, l.supply.resource, l.supply.start, l.supply.units)).collect()
+}
+
+#[test]
+fn consecutive_buckets_become_one_line() {
+    let csv = "\u{feff}units,resource,start\r\n5,days,2026-12-24\r\n6,days,2026-12-25\r\n7,days,2026-12-27\r\n\r\n\
+               8,days,2026-12-28\r\n1,quarters,2026-12-24\r\n2,quarters,2026-12-24T00:15\r\n3,quarters,2026-12-25\r\n\
+               4,days,2026-12-29";
+    assert_eq!(
+        spelled(&read("p.csv", csv.as_bytes(), shop).expect("good")),
+        [
+            "2 days 2026-12-24 [5, 6]",
+            "4 days 2026-12-27 [7]",
+            "6 days 2026-12-28 [8]",
+            "7 quarters 2026-12-24 [1, 2]",
+            "9 quarters 2026-12-25 [3]",
+            "10 days 2026-12-29 [4]",
+        ]
+    );
+    // Who does not know the buckets can't know which follow each other.
+    assert_eq!(read("p.csv", csv.as_bytes(), unknown).expect("good").len(), 8);
+    assert_eq!(read("p.csv", &b"resource,start,units\n"[..], unknown).expect("good"), []);
+}
+
+#[test]
+fn all_faults_of_a_plan_are_named_with_line_and_column() {
+    let csv = "resource,start,units\ndays,2026-12-24,5\n,2026-12-24,5\ndays,24.12.2026,-1\n\"dä\"\"ys\",2026-12-24,5.5\n\
+               quarters,2026-12-24T08:05,9007199254740992\ndays,2026-12-24T08:00,1\ndays,2026-12-24\ndays,\"2026-12-24\"x,1\n\
+               da\"ys,2026-12-24,1\n\"days,2026-12-24,1\ndays,2026-02-30,99999999999999999999\n";
+    assert_eq!(
+        read("p.csv", csv.as_bytes(), shop).expect_err("faults").to_string(),
+        "p.csv:3:1: is empty; a name is needed\n\
+         p.csv:4:6: '24.12.2026' is not a date; write YYYY-MM-DD or YYYY-MM-DDTHH:MM\n\
+         p.csv:4:17: is -1; it must lie between 0 and 9007199254740991\n\
+         p.csv:5:1: there is no resource 'dä\"ys' in this network\n\
+         p.csv:5:21: '5.5' is not a whole number; write digits only\n\
+         p.csv:6:10: '2026-12-24T08:05' begins no bucket: the resource has buckets of 15 minutes from 00:00 on\n\
+         p.csv:6:27: is 9007199254740992; it must lie between 0 and 9007199254740991\n\
+         p.csv:7:6: '2026-12-24T08:00' begins no bucket: the resource has day buckets; write the date alone\n\
+         p.csv:8:1: has 2 cells; the header has 3 columns\n\
+         p.csv:9:18: follows a quoted cell; a comma or the line's end is needed\n\
+         p.csv:10:3: is a quote within a cell; quote the whole cell, and write \"\" for a quote\n\
+         p.csv:11:1: opens a quoted cell that does not end on its line; close it with '\"'\n\
+         p.csv:12:6: '2026-02-30' is not a day of the calendar\n\
+         p.csv:12:17: '99999999999999999999' is too large a number"
+    );
+}
+
+#[test]
+fn the_header_is_checked() {
+    for (csv, wanted) in [
+        ("", "p.csv:1:1: is empty; a header is needed: resource,start,units"),
+        ("resource,start\n", "p.csv:1:1: the column 'units' is missing"),
+        ("resource,start,units,note\n", "p.csv:1:22: there is no column 'note'; there are resource,start,units"),
+        ("resource,start,start,units\n", "p.csv:1:16: the column 'start' is given twice"),
+        ("resource;start;units\n", "p.csv:1:1: has its columns parted by something else; part them by commas"),
+    ] {
+        assert_eq!(read("p.csv", csv.as_bytes(), unknown).expect_err(csv).to_string(), wanted);
+    }
+    let said =
+        read("p.csv", &b"resource,start,units\nd\xc3\xa4,\xff,1\n"[..], unknown).expect_err("not UTF-8").to_string();
+    assert_eq!(said, "p.csv:2:4: is not UTF-8 here; save the file as UTF-8");
+}
+
+#[test]
+fn faults_are_found_at_line_4711() {
+    let rows: String =
+        (2..=5_000).map(|n| format!("days,2026-12-24,{}\n", if n == 4_711 { "x" } else { "1" })).collect();
+    let said =
+        read("p.csv", format!("resource,start,units\n{rows}").as_bytes(), shop).expect_err("a fault").to_string();
+    assert_eq!(said, "p.csv:4711:17: 'x' is not a whole number; write digits only");
+    // Each line of 2,000 is wrong: 1,000 are shown.
+    let rows = "days,2026-12-24,-\n".repeat(2_000);
+    let faults = read("p.csv", format!("resource,start,units\n{rows}").as_bytes(), shop).expect_err("faults");
+    assert_eq!((faults.faults.len(), faults.left_out), (1_000, 1_000));
+}
+
+#[test]
+fn portions_fit_one_message() {
+    let first = Start::parse("2020-01-01").expect("a date");
+    let rows: String = (0..25_000)
+        .map(|i| {
+            let (day, quarter) = (i / 96, i % 96);
+            format!("quarters,{}T{:02}:{:02},{i}\n", first.day() + day, quarter / 4, quarter % 4 * 15)
+        })
+        .collect();
+    let lines = read("p.csv", format!("resource,start,units\n{rows}").as_bytes(), shop).expect("good");
+    let sizes: Vec<usize> = portions(lines).map(|p| p.iter().map(|l| l.units.len()).sum()).collect();
+    assert_eq!(sizes, [10_000, 10_000, 5_000]);
+    let lines = read("p.csv", format!("resource,start,units\n{rows}").as_bytes(), unknown).expect("good");
+    let sizes: Vec<usize> = portions(lines).map(|p| p.len()).collect();
+    assert_eq!(sizes, [10_000, 10_000, 5_000]);
+}
+
+#[test]
+fn overlong_lines_are_refused() {
+    let csv = format!("resource,start,units\n{}", "x".repeat(1 << 20));
+    let said = read("p.csv", csv.as_bytes(), unknown).expect_err("too long").to_string();
+    assert_eq!(said, "p.csv:2:1: is longer than 65536 bytes, the most that a line may have");
+}
+
+#[test]
+fn mutated_plans_never_panic() {
+    let good = "resource,start,units\ndays,2026-12-24,5\n\"days\",2026-12-25,6\nquarters,2026-12-24T08:15,7\r\n";
+    try_many("plans", 4_000, good.as_bytes(), |bytes| {
+        let _ = read("p.csv", bytes, shop);
+        let _ = read("p.csv", bytes, unknown);
+    });
+}
