@@ -5,6 +5,7 @@
 //! ARCHITECTURE.md.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod edge;

@@ -1,0 +1,241 @@
+//! How the program ends: its exit codes, and everything that can go wrong with a command.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::domain::faults::{Fault, Faults};
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// The answer is no, or the server refused.
+    No,
+    /// The command line or a file is wrong.
+    Wrong,
+    /// The server or store can't be reached, or did not answer in time.
+    Unreachable,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::No => 1,
+            Exit::Wrong => 2,
+            // EX_UNAVAILABLE of sysexits.h.
+            Exit::Unreachable => 69,
+        }
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line, a file or this machine is wrong. Nothing was sent.
+    Wrong {
+        /// What is wrong, without the details: "the command line is wrong".
+        what: String,
+        /// Everything that is, each one sentence that begins with its place.
+        faults: Vec<String>,
+    },
+    /// The server understood and refused.
+    Refused(Box<Refusal>),
+    /// No answer came; whether the request arrived is unknown.
+    Unreachable {
+        /// What could not be reached, and why.
+        message: String,
+        /// The request to send again, if it can be.
+        request_id: Option<String>,
+    },
+    /// Nobody reads the output any more, which is no fault.
+    OutputClosed,
+}
+
+/// What a server said when it refused: a gRPC status with its `google.rpc` details.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refusal {
+    /// The status code, `INVALID_ARGUMENT`.
+    pub code: &'static str,
+    /// How the program ends.
+    pub wrong: bool,
+    /// ErrorInfo's reason, if it was sent.
+    pub reason: String,
+    /// The status message.
+    pub message: String,
+    /// BadRequest's violations.
+    pub violations: Vec<Violation>,
+    /// PreconditionFailure's violations: subject and description.
+    pub preconditions: Vec<(String, String)>,
+    /// ResourceInfo: kind, name and description of what was not found.
+    pub resource: Option<(String, String, String)>,
+    /// RetryInfo's delay.
+    pub retry_after: Option<Duration>,
+    /// ErrorInfo's metadata, by key.
+    pub metadata: Vec<(String, String)>,
+    /// What was done before the refusal, if something was.
+    pub done_before: Option<String>,
+}
+
+/// One fault that a server found in a request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Violation {
+    /// The path into the request, `resources[3].weekly[0].units`.
+    pub field: String,
+    /// Where that was written, `network.yaml:41:14`, if the request came from a file.
+    pub place: Option<String>,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+impl Failure {
+    /// One thing is wrong here.
+    pub fn wrong(what: impl Into<String>, fault: impl Into<String>) -> Self {
+        Failure::Wrong { what: what.into(), faults: vec![fault.into()] }
+    }
+
+    /// The command line is wrong, in all these points.
+    pub fn command_line(faults: Vec<Fault>) -> Self {
+        Failure::Wrong {
+            what: "the command line is wrong".to_owned(),
+            faults: faults.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The exit code that it comes to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Wrong { .. } => Exit::Wrong,
+            Failure::Refused(refusal) if refusal.wrong => Exit::Wrong,
+            Failure::Refused(_) => Exit::No,
+            Failure::Unreachable { .. } => Exit::Unreachable,
+            Failure::OutputClosed => Exit::Done,
+        }
+    }
+
+    /// What a failed call means. `server` is its address as the user wrote it.
+    pub fn from_status(status: &Status, server: &str) -> Self {
+        let unreachable = |message: String| Failure::Unreachable { message, request_id: None };
+        if let Some(cause) = transport_cause(status) {
+            return unreachable(format!("the connection to {server} was lost: {cause}"));
+        }
+        match status.code() {
+            Code::Unavailable => unreachable(format!("{server} can't serve now: {}", status.message())),
+            Code::DeadlineExceeded => unreachable(format!("no answer in time from {server}: {}", status.message())),
+            // tonic's client says so when the deadline that it was given passes.
+            Code::Cancelled if status.message() == "Timeout expired" => {
+                unreachable(format!("no answer in time from {server}; --timeout gives it more"))
+            }
+            _ => Failure::Refused(Box::new(Refusal::from_status(status))),
+        }
+    }
+
+    /// With the request that can be sent again to learn what became of it.
+    #[must_use]
+    pub fn with_request_id(self, id: &str) -> Self {
+        match self {
+            Failure::Unreachable { message, .. } if !id.is_empty() => {
+                Failure::Unreachable { message, request_id: Some(id.to_owned()) }
+            }
+            other => other,
+        }
+    }
+
+    /// With the places in a file of what the server found wrong in the request made from it.
+    #[must_use]
+    pub fn with_places(mut self, place: impl Fn(&str) -> Option<String>) -> Self {
+        if let Failure::Refused(refusal) = &mut self {
+            for violation in &mut refusal.violations {
+                violation.place = place(&violation.field);
+            }
+        }
+        self
+    }
+}
+
+impl Refusal {
+    fn from_status(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let mut metadata: Vec<_> =
+            info.into_iter().flat_map(|info| &info.metadata).map(|(k, v)| (k.clone(), v.clone())).collect();
+        metadata.sort();
+        let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+        let preconditions = details.precondition_failure().map(|failed| failed.violations.clone()).unwrap_or_default();
+        Refusal {
+            code: code_name(status.code()),
+            // What the server calls malformed came from the command line or a file.
+            wrong: status.code() == Code::InvalidArgument,
+            reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            violations: violations
+                .into_iter()
+                .map(|v| Violation { field: v.field, place: None, description: v.description })
+                .collect(),
+            preconditions: preconditions.into_iter().map(|v| (v.subject, v.description)).collect(),
+            resource: details
+                .resource_info()
+                .map(|r| (r.resource_type.clone(), r.resource_name.clone(), r.description.clone())),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+            metadata,
+            done_before: None,
+        }
+    }
+}
+
+/// The value, if nothing was found wrong with the command line; else all that was.
+pub(crate) fn checked<T>(faults: Faults, value: Option<T>) -> Result<T, Failure> {
+    match value {
+        Some(value) => faults.into_result(value).map_err(Failure::command_line),
+        None => Err(Failure::command_line(faults.into_vec())),
+    }
+}
+
+/// The innermost reason why a connection failed.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    at.to_string()
+}
+
+/// What broke the connection, if the status was made on this side because of it.
+fn transport_cause(status: &Status) -> Option<String> {
+    let source = status.source().map(innermost);
+    match status.code() {
+        // Statuses that came over the wire have no source.
+        Code::Unavailable | Code::Unknown | Code::Internal => {
+            source.or_else(|| status.message().strip_prefix("Service was not ready: ").map(str::to_owned))
+        }
+        _ => None,
+    }
+}
+
+/// The name of a status code as the gRPC documents spell it.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

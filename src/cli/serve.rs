@@ -1,0 +1,370 @@
+//! `surety serve`: from words to [`ServeOptions`]; everything is checked, and all faults are told, before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::input::{self, NetworkFile, PlanFile};
+use super::store::StoreChoice;
+use super::values;
+use crate::domain::faults::Faults;
+use crate::domain::limits::REQUEST_ID_DAYS;
+use crate::domain::time::Moment;
+
+/// Where the service listens when nothing else is said: this machine only, because it has no access control of its own.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
+/// What is logged when nothing else is said.
+pub const DEFAULT_LOG_FILTER: &str = "surety=info,opentelemetry=warn";
+/// Calls at once: at 100 microseconds a call, 10,000 calls a core and second never need as many.
+pub const DEFAULT_MAX_IN_FLIGHT: &str = "4096";
+/// Watches at once: each holds a task and its last answer, some 4 KiB.
+pub const DEFAULT_MAX_STREAMS: &str = "10000";
+/// How long running calls may take to end after a call for shutdown: below the 30 s after which Kubernetes kills.
+pub const DEFAULT_DRAIN_TIMEOUT: &str = "20s";
+/// How long a reservation is remembered after it ended: rule 20 asks for 30 days, one more covers slow clocks.
+pub const DEFAULT_RETENTION: &str = "31d";
+/// The standard OpenTelemetry variable, read when `--otlp-endpoint` is not given.
+const OTEL_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Options of `surety serve`, as they were written.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free port, which the first line of stdout tells
+    #[arg(long, env = "SURETY_LISTEN", value_name = "HOST:PORT", default_value = DEFAULT_LISTEN)]
+    pub listen: String,
+    /// Where to keep what has been taken: embedded:DIR; embedded: for a folder of your data directory; memory: for nowhere
+    #[arg(long, env = "SURETY_STORE", value_name = "STORE", default_value = "embedded:")]
+    pub store: String,
+    /// A network to apply at the start: YAML or JSON
+    #[arg(long, env = "SURETY_NETWORK", value_name = "FILE")]
+    pub network: Option<PathBuf>,
+    /// A plan to load at the start: CSV with the columns resource,start,units
+    #[arg(long, env = "SURETY_SUPPLY", value_name = "FILE")]
+    pub supply: Option<PathBuf>,
+    /// Begin the service's clock at this instant and run on from there: demonstrations, tests
+    #[arg(long, env = "SURETY_CLOCK", value_name = "RFC3339")]
+    pub clock: Option<String>,
+    /// How many threads to work with; one a core if not given
+    #[arg(long, env = "SURETY_THREADS", value_name = "N")]
+    pub threads: Option<String>,
+
+    /// How many calls to work on at once; more are refused with the advice when to come again
+    #[arg(long, env = "SURETY_MAX_IN_FLIGHT", value_name = "N", default_value = DEFAULT_MAX_IN_FLIGHT,
+          help_heading = "Limits")]
+    pub max_in_flight: String,
+    /// How many watches to serve at once
+    #[arg(long, env = "SURETY_MAX_STREAMS", value_name = "N", default_value = DEFAULT_MAX_STREAMS,
+          help_heading = "Limits")]
+    pub max_streams: String,
+    /// How long running calls may take to end when the service is told to stop
+    #[arg(long, env = "SURETY_DRAIN_TIMEOUT", value_name = "DURATION", default_value = DEFAULT_DRAIN_TIMEOUT,
+          help_heading = "Limits")]
+    pub drain_timeout: String,
+    /// How long to remember a reservation and its request id after it ended; at least 30d
+    #[arg(long, env = "SURETY_RETENTION", value_name = "DURATION", default_value = DEFAULT_RETENTION,
+          help_heading = "Limits")]
+    pub retention: String,
+
+    /// How log lines look, on stderr: text or json
+    #[arg(
+        long,
+        env = "SURETY_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Logs, metrics and traces"
+    )]
+    pub log_format: String,
+    /// What is logged: directives like surety=debug, separated by commas
+    #[arg(long, env = "SURETY_LOG_FILTER", value_name = "FILTER", default_value = DEFAULT_LOG_FILTER,
+          help_heading = "Logs, metrics and traces")]
+    pub log_filter: String,
+    /// Where to send metrics and traces by OTLP over gRPC; OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere, if not given
+    #[arg(long, env = "SURETY_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logs, metrics and traces")]
+    pub otlp_endpoint: Option<String>,
+    /// The share of calls to trace, 0 to 1, of those whose caller does not say
+    #[arg(
+        long,
+        env = "SURETY_TRACE_SAMPLE_RATIO",
+        value_name = "SHARE",
+        default_value = "0.01",
+        help_heading = "Logs, metrics and traces"
+    )]
+    pub trace_sample_ratio: String,
+    /// How often to send metrics
+    #[arg(
+        long,
+        env = "SURETY_METRIC_INTERVAL",
+        value_name = "DURATION",
+        default_value = "15s",
+        help_heading = "Logs, metrics and traces"
+    )]
+    pub metric_interval: String,
+}
+
+/// What the service is to do: checked, complete, and the only configuration there is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServeOptions {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where to keep what has been taken.
+    pub store: StoreChoice,
+    /// A network to apply at the start.
+    pub network_file: Option<PathBuf>,
+    /// A plan to load at the start.
+    pub supply_file: Option<PathBuf>,
+    /// Where the service's clock begins; None: the system's clock as it is.
+    pub clock: Option<Moment>,
+    /// Worker threads; None: one a core.
+    pub threads: Option<usize>,
+    /// Unary calls at once, over all connections.
+    pub max_in_flight: usize,
+    /// Streams at once, over all connections.
+    pub max_streams: usize,
+    /// How long running calls may take to end at shutdown.
+    pub drain_timeout: Duration,
+    /// How long an ended reservation is remembered (rule 20).
+    pub retention: Duration,
+    /// Whether log lines are JSON.
+    pub log_json: bool,
+    /// What is logged, as `tracing` directives.
+    pub log_filter: String,
+    /// Where metrics and traces go: `http://HOST:PORT`.
+    pub otlp_endpoint: Option<String>,
+    /// The share of calls to trace, 0 to 1.
+    pub trace_sample_ratio: f64,
+    /// How often metrics are sent; more than zero.
+    pub metric_interval: Duration,
+}
+
+/// Checked options, and the files that they name, read and checked against each other.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The options.
+    pub options: ServeOptions,
+    /// The network to apply at the start.
+    pub network: Option<NetworkFile>,
+    /// The plan to load at the start.
+    pub supply: Option<PlanFile>,
+}
+
+impl ServeArgs {
+    /// Checks the words, not the files; all faults are noted. `environment` answers for a variable.
+    pub fn check(&self, environment: impl Fn(&str) -> Option<String>, faults: &mut Faults) -> Option<ServeOptions> {
+        let mut note = |name: &str, fault: String| faults.add(name, fault);
+        let listen = listen_address(&self.listen).map_err(|fault| note("--listen", fault)).ok();
+        let store = StoreChoice::parse(&self.store).map_err(|fault| note("--store", fault)).ok();
+        let clock = self.clock.as_deref().filter(|text| !text.is_empty());
+        let clock = clock.and_then(|text| values::rfc3339(text).map_err(|fault| note("--clock", fault)).ok());
+        let mut count = |name: &str, text: &str, to: u64| match values::number(text, 1, to) {
+            Ok(n) => usize::try_from(n).unwrap_or(usize::MAX),
+            Err(fault) => {
+                note(name, fault);
+                1
+            }
+        };
+        let threads = self.threads.as_deref().map(|text| count("--threads", text, 1_024));
+        let max_in_flight = count("--max-in-flight", &self.max_in_flight, 10_000_000);
+        let max_streams = count("--max-streams", &self.max_streams, 10_000_000);
+        let mut length = |name: &str, text: &str| match values::duration(text) {
+            Ok(length) => length,
+            Err(fault) => {
+                note(name, fault);
+                Duration::MAX
+            }
+        };
+        let drain_timeout = length("--drain-timeout", &self.drain_timeout);
+        let retention = length("--retention", &self.retention);
+        let metric_interval = length("--metric-interval", &self.metric_interval);
+        if retention < least_retention() {
+            let given = &self.retention;
+            note(
+                "--retention",
+                format!("'{given}' is too short; request ids are promised to be kept for 30d at least"),
+            );
+        }
+        if metric_interval.is_zero() {
+            note("--metric-interval", "is no time at all; write 15s".to_owned());
+        }
+        let log_json = match self.log_format.as_str() {
+            "text" => false,
+            "json" => true,
+            other => {
+                note("--log-format", format!("'{other}' is not a log format; write text or json"));
+                false
+            }
+        };
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
+            let filter = &self.log_filter;
+            note("--log-filter", format!("'{filter}' is not a log filter ({error}); write surety=debug"));
+        }
+        let otlp_endpoint = self.otlp_endpoint.clone().or_else(|| environment(OTEL_ENDPOINT));
+        let otlp_endpoint = otlp_endpoint.filter(|url| !url.is_empty());
+        if let Some(url) = &otlp_endpoint
+            && !is_otlp(url)
+        {
+            let shown = super::store::without_secrets(url);
+            note("--otlp-endpoint", format!("'{shown}' is not the address of a collector; write http://HOST:4317"));
+        }
+        let share = values::share(&self.trace_sample_ratio);
+        let share = share.map_err(|fault| note("--trace-sample-ratio", fault)).ok();
+        if let Some(store) = &store {
+            store.check(faults);
+        }
+        Some(ServeOptions {
+            listen: listen?,
+            store: store?,
+            network_file: self.network.clone(),
+            supply_file: self.supply.clone(),
+            clock: clock.map(Moment::from_timestamp),
+            threads,
+            max_in_flight,
+            max_streams,
+            drain_timeout,
+            retention,
+            log_json,
+            log_filter: self.log_filter.clone(),
+            otlp_endpoint,
+            trace_sample_ratio: share?,
+            metric_interval,
+        })
+    }
+
+    /// Checks the words and reads the files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn prepare(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Prepared, Failure> {
+        let mut faults = Faults::new();
+        let options = self.check(environment, &mut faults);
+        let mut all: Vec<String> = faults.into_vec().iter().map(ToString::to_string).collect();
+        let network = read(self.network.as_deref().map(input::network), &mut all);
+        let supply = read(self.supply.as_deref().map(input::plan), &mut all);
+        match (&network, &supply) {
+            (Some(network), Some(supply)) => all.extend(input::against_each_other(network, supply)),
+            (Some(network), None) => all.extend(input::by_itself(network)),
+            (None, _) => {}
+        }
+        match options {
+            Some(options) if all.is_empty() => Ok(Prepared { options, network, supply }),
+            _ => {
+                Err(Failure::Wrong { what: "the configuration is wrong; nothing was started".to_owned(), faults: all })
+            }
+        }
+    }
+}
+
+fn read<T>(file: Option<Result<T, Failure>>, all: &mut Vec<String>) -> Option<T> {
+    match file? {
+        Ok(file) => Some(file),
+        Err(Failure::Wrong { faults, .. }) => {
+            all.extend(faults);
+            None
+        }
+        Err(other) => {
+            all.push(super::render::failure::text(&other).trim_end().to_owned());
+            None
+        }
+    }
+}
+
+fn least_retention() -> Duration {
+    Duration::from_secs(u64::try_from(REQUEST_ID_DAYS - 1).unwrap_or(30) * 24 * 3_600)
+}
+
+/// An address to listen on: `HOST:PORT` with a numeric host, or `localhost`.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| format!("'{text}' is not an address to listen on; write 127.0.0.1:7070 or [::]:7070"))
+}
+
+fn is_otlp(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    // The exporter is built without TLS.
+    uri.scheme_str() == Some("http") && uri.authority().is_some_and(|authority| authority.port_u16().is_some())
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// What kept the service from starting, or ended it.
+pub fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let prepared = args.prepare(|name| std::env::var(name).ok())?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = prepared.options.threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::wrong("the service can't start", format!("no runtime: {error}")))?;
+    runtime.block_on(start(prepared, console))
+}
+
+/// Takes the port, tells it, and runs the service until it is told to stop.
+///
+/// # Errors
+/// What kept the service from starting, or ended it.
+pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let listener = listen(prepared.options.listen).await?;
+    announce(&listener, console)?;
+    Err(Failure::wrong("the service can't start", "the server is not wired to the command line"))
+}
+
+/// Takes the port.
+///
+/// # Errors
+/// The port is taken, or not this machine's to take.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let fault = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("--listen: {address} is taken by another program; choose another port, or 0 for any free one")
+            }
+            _ => format!("--listen: {address} can't be listened on: {error}"),
+        };
+        Failure::wrong("the service can't start", fault)
+    })
+}
+
+/// Tells the address that was taken: the first line of stdout, which scripts wait for.
+///
+/// # Errors
+/// The address is unknown or stdout is closed.
+pub fn announce(listener: &TcpListener, console: &mut Console<'_>) -> Result<(), Failure> {
+    let address =
+        listener.local_addr().map_err(|error| Failure::wrong("the service can't start", error.to_string()))?;
+    console.print(&format!("listening on {address}"))
+}
+
+/// Ends when the process is asked to stop: Ctrl-C, or SIGTERM.
+pub async fn shutdown_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler nothing can be waited for; the other signal remains.
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

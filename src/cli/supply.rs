@@ -1,0 +1,187 @@
+//! `surety supply` and `buckets`: the plan, in and out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::ask::date;
+use super::client::{ClientArgs, Patience};
+use super::console::Console;
+use super::exit::{Exit, Failure, checked};
+use super::input::PlanFile;
+use super::quote::days;
+use super::{input, render};
+use crate::domain::faults::Faults;
+use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_SUPPLY_NUMBERS};
+use crate::proto::v1;
+
+/// Options of `surety supply`.
+#[derive(Clone, Debug, Default, Args)]
+#[allow(missing_docs)]
+pub struct SupplyArgs {
+    /// The plan: CSV with the columns resource,start,units; '-' is stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Options of `surety buckets`.
+#[derive(Clone, Debug, Default, Args)]
+#[allow(missing_docs)]
+pub struct BucketsArgs {
+    /// Of this resource
+    #[arg(long, env = "SURETY_RESOURCE", value_name = "RESOURCE")]
+    pub resource: Option<String>,
+    /// Of all resources of this site
+    #[arg(long, env = "SURETY_SITE", value_name = "SITE")]
+    pub site: Option<String>,
+    /// The first day; today if not given
+    #[arg(long, env = "SURETY_FROM", value_name = "DATE")]
+    pub from: Option<String>,
+    /// How many days: 1 to 400
+    #[arg(long, env = "SURETY_DAYS", value_name = "N", default_value = "14")]
+    pub days: String,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// The ErrorInfo metadata key by which the server says which message of the stream it refused, counted from 0.
+const MESSAGE_KEY: &str = "message";
+
+/// Loads a plan in messages of up to 10,000 numbers.
+///
+/// # Errors
+/// Everything that is wrong with the file, as far as this side sees; else what the server found in one message, by line,
+/// and how much was loaded before.
+pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let mut faults = Faults::new();
+    let caller = args.client.check(Patience::Unlimited, &mut faults);
+    let caller = checked(faults, caller)?;
+    let file = input::plan(&args.file)?;
+    let messages = messages(&file.lines);
+    let numbers = file.lines.iter().map(|line| line.units.len()).sum::<usize>();
+
+    let mut client = caller.operations().await?;
+    let began = Instant::now();
+    let bar = progress(numbers);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let stream = {
+        let (sent, bar) = (Arc::clone(&sent), bar.clone());
+        let requests = messages.iter().map(|range| v1::SetSupplyRequest { lines: file.lines[range.clone()].to_vec() });
+        // The transport takes each message when the one before it has room on the way.
+        let requests = requests.collect::<Vec<_>>().into_iter().inspect(move |request| {
+            sent.fetch_add(1, Ordering::Relaxed);
+            bar.inc(request.lines.iter().map(|line| line.units.len() as u64).sum());
+        });
+        tokio_stream::iter(requests)
+    };
+    let answer = client.set_supply(caller.request(stream)).await;
+    bar.finish_and_clear();
+    let answer = answer.map_err(|status| refused(caller.failure(&status), &file, &messages))?.into_inner();
+    if caller.json {
+        console.print_json(&answer)?;
+    } else {
+        let resources = file.lines.iter().map(|line| line.resource.as_str());
+        let resources = resources.collect::<std::collections::BTreeSet<_>>().len();
+        console.print(&render::plan::loaded(&answer, numbers, resources, began.elapsed()))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Cuts lines into messages of at most 10,000 numbers each. Lines read from a file hold one number each.
+fn messages(lines: &[v1::SupplyLine]) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    let (mut first, mut numbers) = (0, 0);
+    for (i, line) in lines.iter().enumerate() {
+        if numbers + line.units.len() > MAX_SUPPLY_NUMBERS && i > first {
+            ranges.push(first..i);
+            (first, numbers) = (i, 0);
+        }
+        numbers += line.units.len();
+    }
+    if first < lines.len() {
+        ranges.push(first..lines.len());
+    }
+    ranges
+}
+
+/// Tells which lines of the file the server means, and how many were loaded before.
+fn refused(failure: Failure, file: &PlanFile, messages: &[std::ops::Range<usize>]) -> Failure {
+    let Failure::Refused(mut refusal) = failure else { return failure };
+    let message = refusal.metadata.iter().find(|(key, _)| key == MESSAGE_KEY).and_then(|(_, value)| value.parse().ok());
+    // With one message there is no doubt which one was refused.
+    let message: Option<usize> = if messages.len() == 1 { Some(0) } else { message };
+    let Some(range) = message.and_then(|i| messages.get(i)) else {
+        refusal.done_before = Some("How much of the plan was loaded before is not known; load it again".to_owned());
+        return Failure::Refused(refusal);
+    };
+    if range.start > 0 {
+        let before = file.place(range.start - 1, "lines[0]").unwrap_or_default();
+        refusal.done_before = Some(format!("Everything up to {before} was loaded; the rest was not"));
+    } else {
+        refusal.done_before = Some("Nothing was loaded".to_owned());
+    }
+    Failure::Refused(refusal).with_places(|path| file.place(range.start, path))
+}
+
+/// Shows how far a load is, if somebody looks at stderr.
+fn progress(numbers: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} numbers, {per_sec}, {eta} left");
+    ProgressBar::new(numbers as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Shows buckets.
+///
+/// # Errors
+/// Whatever kept the answer away.
+pub async fn buckets(args: &BucketsArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let mut faults = Faults::new();
+    let caller = args.client.check(Patience::Question, &mut faults);
+    let from = args.from.as_deref().and_then(|from| date("--from", from, &mut faults)).unwrap_or_default();
+    let days = days(&args.days, MAX_BUCKET_DAYS, &mut faults);
+    match (&args.resource, &args.site) {
+        (None, None) => faults.add("--resource", "is missing; name a --resource, or a --site for all that it has"),
+        (Some(_), Some(_)) => faults.add("--resource", "is given with --site; give one of the two"),
+        _ => {}
+    }
+    let request = v1::ListBucketsRequest {
+        resource: args.resource.clone().unwrap_or_default(),
+        site: args.site.clone().unwrap_or_default(),
+        from,
+        days,
+    };
+    let caller = checked(faults, caller)?;
+    let mut client = caller.operations().await?;
+    let answer = client.list_buckets(caller.request(request)).await;
+    let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
+    if caller.json {
+        console.print_json(&answer)?;
+    } else {
+        console.print(&render::plan::buckets(&answer, &caller.times))?;
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(numbers: usize) -> v1::SupplyLine {
+        v1::SupplyLine { resource: "r".to_owned(), start: "2026-12-01".to_owned(), units: vec![1; numbers] }
+    }
+
+    #[test]
+    fn messages_hold_at_most_ten_thousand_numbers() {
+        assert_eq!(messages(&[]), vec![]);
+        assert_eq!(messages(&vec![line(1); 10_000]), vec![0..10_000]);
+        assert_eq!(messages(&vec![line(1); 25_000]), vec![0..10_000, 10_000..20_000, 20_000..25_000]);
+        assert_eq!(messages(&[line(6_000), line(4_000), line(1)]), vec![0..2, 2..3]);
+        // What is too long for any message is left to the server to refuse.
+        assert_eq!(messages(&[line(1), line(10_001), line(1)]), vec![0..1, 1..2, 2..3]);
+    }
+}
