@@ -13,7 +13,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
-use crate::app::request::{ApplyNetworkRequest, SupplyLine};
+use crate::app::request::ApplyNetworkRequest;
 use crate::app::{App, AppError};
 use crate::clock::Clock;
 use crate::domain::id::NetworkId;
@@ -77,7 +77,7 @@ pub struct Config {
     /// A network to apply before serving.
     pub network: Option<proto::v1::Network>,
     /// A plan to load before serving.
-    pub supply: Vec<SupplyLine>,
+    pub supply: Vec<proto::v1::SupplyLine>,
 }
 
 /// Why the service could not start, or ended otherwise than it was told.
@@ -89,11 +89,14 @@ pub enum ServerError {
     /// The store failed before the service had started.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The network or the plan that it was to start with was refused.
-    #[error("{what} was refused: {error}")]
-    Refused {
-        /// Which of the two.
-        what: &'static str,
+    /// The network that it was to start with was refused.
+    #[error("the network was refused: {0}")]
+    Network(AppError),
+    /// The plan that it was to start with was refused.
+    #[error("the plan was refused: {error}")]
+    Plan {
+        /// The line of the plan that is `lines[0]` in the error's paths.
+        first: usize,
         /// Why.
         error: AppError,
     },
@@ -138,28 +141,30 @@ impl Ready {
         Ok(ready)
     }
 
-    async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<SupplyLine>) -> Result<(), ServerError> {
+    async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<proto::v1::SupplyLine>) -> Result<(), ServerError> {
         let default = NetworkId::default_network();
         let now = self.app.now();
         if let Some(document) = network {
             let message = proto::v1::ApplyNetworkRequest { network: Some(document), validate_only: false };
-            let refused = |error| ServerError::Refused { what: "the network", error };
+            let refused = ServerError::Network;
             let asked: ApplyNetworkRequest =
                 from_proto::apply_network(message, now).map_err(|faults| refused(AppError::Invalid(faults)))?;
             let version = self.app.apply_network(&default, asked, now, None).await.map_err(refused)?;
             info!(version, "network applied");
         }
-        let mut rest = supply.as_slice();
-        while !rest.is_empty() {
+        let mut first = 0;
+        while first < supply.len() {
             let mut numbers = 0;
-            let fits = rest.iter().take_while(|line| {
+            let fits = supply[first..].iter().take_while(|line| {
                 numbers += line.units.len();
                 numbers <= MAX_SUPPLY_NUMBERS
             });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            let refused = |error| ServerError::Refused { what: "the plan", error };
-            self.app.set_supply(&default, now, None).await.map_err(refused)?;
-            rest = later;
+            let next = first + fits.count().max(1);
+            let refused = |error| ServerError::Plan { first, error };
+            let message = proto::v1::SetSupplyRequest { lines: supply[first..next].to_vec() };
+            let asked = from_proto::set_supply(message).map_err(|faults| refused(AppError::Invalid(faults)))?;
+            self.app.set_supply(&default, &asked.lines, None).await.map_err(refused)?;
+            first = next;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,9 +13,13 @@ use super::exit::{Exit, Failure};
 use super::input::{self, NetworkFile, PlanFile};
 use super::store::StoreChoice;
 use super::values;
+use crate::app::AppError;
+use crate::clock::SystemClock;
 use crate::domain::faults::Faults;
 use crate::domain::limits::REQUEST_ID_DAYS;
 use crate::domain::time::Moment;
+use crate::server::{Config, Ready, ServerError, Store};
+use crate::telemetry::{self, LogFormat, TelemetryConfig};
 
 /// Where the service listens when nothing else is said: this machine only, because it has no access control of its own.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -28,6 +33,8 @@ pub const DEFAULT_MAX_STREAMS: &str = "10000";
 pub const DEFAULT_DRAIN_TIMEOUT: &str = "20s";
 /// How long a reservation is remembered after it ended: rule 20 asks for 30 days, one more covers slow clocks.
 pub const DEFAULT_RETENTION: &str = "31d";
+/// The longest a unary call may take: loading the largest network takes tens of seconds.
+const MAX_UNARY: Duration = Duration::from_secs(120);
 /// The standard OpenTelemetry variable, read when `--otlp-endpoint` is not given.
 const OTEL_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -313,9 +320,65 @@ pub fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<Exit, Failure>
 /// # Errors
 /// What kept the service from starting, or ended it.
 pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let listener = listen(prepared.options.listen).await?;
+    let Prepared { options, network, supply } = prepared;
+    let logs = TelemetryConfig {
+        otlp_endpoint: options.otlp_endpoint.clone(),
+        sample_ratio: options.trace_sample_ratio,
+        metric_interval: options.metric_interval,
+        log_format: if options.log_json { LogFormat::Json } else { LogFormat::Text },
+        log_filter: options.log_filter.clone(),
+        ..TelemetryConfig::default()
+    };
+    let telemetry = telemetry::init(&logs).map_err(|error| cannot_start(error.to_string()))?;
+    // The port first: another instance on it is the likeliest fault, and the store is not to be touched then.
+    let listener = listen(options.listen).await?;
+    let config = Config {
+        store: match &options.store {
+            StoreChoice::Memory => Store::Memory,
+            StoreChoice::Embedded(dir) => Store::Embedded(dir.clone()),
+        },
+        clock: Arc::new(options.clock.map_or_else(SystemClock::new, SystemClock::beginning_at)),
+        telemetry,
+        max_requests: options.max_in_flight,
+        max_streams: options.max_streams,
+        max_unary: MAX_UNARY,
+        drain: options.drain_timeout,
+        network: network.as_ref().map(|file| file.network.clone()),
+        supply: supply.as_ref().map(|file| file.lines.clone()).unwrap_or_default(),
+    };
+    let ready = Ready::open(config).await.map_err(|error| refused(error, network.as_ref(), supply.as_ref()))?;
+    drop((network, supply));
     announce(&listener, console)?;
-    Err(Failure::wrong("the service can't start", "the server is not wired to the command line"))
+    ready.serve(listener, shutdown_signal()).await.map_err(|error| cannot_start(error.to_string()))?;
+    Ok(Exit::Done)
+}
+
+fn cannot_start(fault: String) -> Failure {
+    Failure::wrong("the service can't start", fault)
+}
+
+/// What kept the service from starting, with the place in the file where a fault has one.
+fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&PlanFile>) -> Failure {
+    let placed = |error: AppError, place: &dyn Fn(&str) -> Option<String>| match error {
+        AppError::Invalid(faults) => faults
+            .into_iter()
+            .map(|fault| place(&fault.path).map_or_else(|| fault.to_string(), |at| format!("{at}: {fault}")))
+            .collect(),
+        other => vec![other.to_string()],
+    };
+    let faults = match error {
+        ServerError::Network(error) => {
+            // The service knows the document as the request's field `network`.
+            let place = |path: &str| network?.place(path.strip_prefix("network.").unwrap_or(path));
+            placed(error, &place)
+        }
+        ServerError::Plan { first, error } => placed(error, &|path| supply?.place(first, path)),
+        other @ (ServerError::Store(_)
+        | ServerError::Ledger(_)
+        | ServerError::Transport(_)
+        | ServerError::Descriptors(_)) => vec![other.to_string()],
+    };
+    Failure::Wrong { what: "the service can't start".to_owned(), faults }
 }
 
 /// Takes the port.

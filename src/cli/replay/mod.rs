@@ -1,5 +1,6 @@
 //! `surety replay`: an orders file played in virtual time through the same planner and ledger as the service's.
 
+mod engine;
 pub mod report;
 
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use super::exit::{Exit, Failure, checked};
 use super::render::times::Times;
 use super::values;
 use crate::domain::faults::Faults;
-use report::ReplayReport;
 
 /// Options of `surety replay`, as they were written.
 #[derive(Clone, Debug, Args)]
@@ -119,7 +119,7 @@ impl ReplayArgs {
 /// Everything that is wrong with the files.
 pub fn run(args: &ReplayArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let options = args.check()?;
-    let report = play(&options)?;
+    let report = engine::play(&options)?;
     if args.json {
         console.print_json(&report.json())?;
     } else {
@@ -127,13 +127,4 @@ pub fn run(args: &ReplayArgs, console: &mut Console<'_>) -> Result<Exit, Failure
     }
     // A bucket below zero would be a broken promise of the program itself.
     Ok(if report.overdrawn.is_empty() { Exit::Done } else { Exit::No })
-}
-
-/// Plays the orders.
-///
-/// # Errors
-/// Everything that is wrong with the files.
-pub fn play(options: &ReplayOptions) -> Result<ReplayReport, Failure> {
-    let _ = options;
-    Err(Failure::wrong("the orders can't be played", "the replay is not wired to the command line"))
 }
