@@ -141,7 +141,11 @@ impl Ready {
         Ok(ready)
     }
 
-    async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<proto::v1::SupplyLine>) -> Result<(), ServerError> {
+    async fn load(
+        &self,
+        network: Option<proto::v1::Network>,
+        supply: Vec<proto::v1::SupplyLine>,
+    ) -> Result<(), ServerError> {
         let default = NetworkId::default_network();
         let now = self.app.now();
         if let Some(document) = network {

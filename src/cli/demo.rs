@@ -1,14 +1,35 @@
 //! `surety demo`: the shop example, served and shown in the terminal.
 
+mod story;
+
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
+use self::story::Story;
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
-use super::serve::{DEFAULT_LISTEN, listen_address};
+use super::serve::{DEFAULT_LISTEN, announce, listen, listen_address, shutdown_signal};
 use super::values;
+use crate::clock::SystemClock;
 use crate::domain::faults::Faults;
+use crate::domain::time::Moment;
+use crate::edge::to_proto;
+use crate::files;
+use crate::server::{Config, Ready, Store};
+use crate::telemetry::Telemetry;
+
+/// The shop of `examples/shop`.
+const NETWORK: &str = include_str!("../../examples/shop/network.yaml");
+/// Its plan.
+const PLAN: &str = include_str!("../../examples/shop/plan.csv");
+/// The shop's plan lies around this day: a Tuesday, 09:00 in Leipzig.
+const CLOCK: &str = "2026-12-01T08:00:00Z";
+/// Time to read a scene.
+const PAUSE: Duration = Duration::from_millis(2_500);
 
 /// Options of `surety demo`, as they were written.
 #[derive(Clone, Debug, Args)]
@@ -47,20 +68,58 @@ impl DemoArgs {
     }
 }
 
-/// Plays the story.
+/// Serves the example, plays the story, and stays up for the reader's own questions.
 ///
 /// # Errors
 /// What kept it from being played.
 pub fn run(args: &DemoArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let options = args.check()?;
-    start(&options, console)
-}
+    let cannot = |error: String| Failure::wrong("the demonstration can't start", error);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| cannot(format!("no runtime: {error}")))?;
+    let begin = CLOCK.parse().map_err(|error| cannot(format!("{CLOCK}: {error}")))?;
+    let clock = Arc::new(SystemClock::beginning_at(Moment::from_timestamp(begin)));
 
-/// Serves the example and plays the story.
-///
-/// # Errors
-/// What kept it from being played.
-pub fn start(options: &DemoOptions, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let _ = (options, console);
-    Err(Failure::wrong("the demonstration can't start", "it is not wired to the command line"))
+    let network = files::network::read("network.yaml", NETWORK.as_bytes()).map_err(|e| cannot(e.to_string()))?.0;
+    let plan = files::plan::read("plan.csv", PLAN.as_bytes(), |_| Ok(None)).map_err(|e| cannot(e.to_string()))?;
+    let config = Config {
+        store: Store::Memory,
+        clock: Arc::clone(&clock) as Arc<_>,
+        telemetry: Telemetry::off(),
+        max_requests: 1_000,
+        max_streams: 100,
+        max_unary: Duration::from_secs(30),
+        drain: Duration::from_secs(1),
+        network: Some(network),
+        supply: plan.iter().map(|line| to_proto::supply_line(&line.supply)).collect(),
+    };
+    let listener = runtime.block_on(listen(options.listen))?;
+    let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
+    announce(&listener, console)?;
+    let ready = runtime.block_on(Ready::open(config)).map_err(|error| cannot(error.to_string()))?;
+    let (told, stop) = tokio::sync::oneshot::channel::<()>();
+    let serving = runtime.spawn(ready.serve(listener, async {
+        tokio::select! {
+            // The story's end, or its failure, which drops the sender.
+            _ = stop => {}
+            () = shutdown_signal() => {}
+        }
+    }));
+
+    let server = format!("http://{address}");
+    // Countdowns are shown by the clock of the story.
+    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let mut stage = Console::new(&mut out, &mut err, &*clock);
+    let pause = if options.fast || !std::io::stdout().is_terminal() { Duration::ZERO } else { PAUSE };
+    Story { server: &server, runtime: &runtime, pause, clock: &clock }.tell(&mut stage)?;
+
+    // Dropping the sender tells the service to stop; kept, it stays up until the reader stops it.
+    let kept = (!options.once).then_some(told);
+    if kept.is_some() {
+        stage.print(&story::invitation(&server))?;
+    }
+    let ended = runtime.block_on(serving).map_err(|error| cannot(error.to_string()))?;
+    drop(kept);
+    ended.map_err(|error| cannot(error.to_string()))?;
+    Ok(Exit::Done)
 }

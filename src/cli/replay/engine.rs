@@ -16,8 +16,8 @@ use crate::app::{App, AppError};
 use crate::cli::exit::Failure;
 use crate::cli::input::{self, NetworkFile, PlanFile};
 use crate::clock::ManualClock;
-use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::answer::Verdict;
+use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::bucket::Availability;
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::MAX_SUPPLY_NUMBERS;
@@ -231,7 +231,13 @@ impl<'a> Replay<'a> {
     }
 
     /// What came back is a receipt of the day, in the stock that the product is first sold from.
-    async fn take_back(&self, order: &Order, network: &Network, number: u64, report: &mut ReplayReport) -> Result<(), Failure> {
+    async fn take_back(
+        &self,
+        order: &Order,
+        network: &Network,
+        number: u64,
+        report: &mut ReplayReport,
+    ) -> Result<(), Failure> {
         for (i, line) in order.lines.iter().enumerate().filter(|(_, line)| line.quantity < 0) {
             let items = i64::from(line.quantity).abs();
             let Some(product) = network.find_product(&line.sku) else {
