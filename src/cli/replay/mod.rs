@@ -87,7 +87,7 @@ impl ReplayArgs {
         let limit = self
             .limit
             .as_deref()
-            .and_then(|text| values::number(text, 1, u64::MAX).map_err(|fault| faults.add("--limit", fault)).ok());
+            .and_then(|text| values::number(text, 1, 1_000_000_000).map_err(|fault| faults.add("--limit", fault)).ok());
         let top = values::number(&self.top, 0, 1_000).map_err(|fault| faults.add("--top", fault)).ok();
         let options = top.map(|top| ReplayOptions {
             network_file: self.network.clone(),
