@@ -127,6 +127,13 @@ impl Failure {
         if let Some(cause) = transport_cause(status) {
             return without(Code::Unavailable, format!("the connection to {server} was lost: {cause}"));
         }
+        // tonic's client says so when what answered speaks HTTP/2 but not gRPC.
+        if status.message().starts_with("grpc-status header missing") {
+            return without(
+                Code::Unavailable,
+                format!("what answers at {server} is no Surety server: {}", status.message()),
+            );
+        }
         match status.code() {
             Code::Unavailable => without(Code::Unavailable, format!("{server} can't serve now: {}", status.message())),
             Code::DeadlineExceeded => {
@@ -244,5 +251,44 @@ pub fn code_name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_an_exit_code() {
+        let table = [
+            (Code::InvalidArgument, Exit::Wrong),
+            (Code::Unavailable, Exit::Unreachable),
+            (Code::DeadlineExceeded, Exit::Unreachable),
+            (Code::Cancelled, Exit::No),
+            (Code::Unknown, Exit::No),
+            (Code::NotFound, Exit::No),
+            (Code::AlreadyExists, Exit::No),
+            (Code::PermissionDenied, Exit::No),
+            (Code::ResourceExhausted, Exit::No),
+            (Code::FailedPrecondition, Exit::No),
+            (Code::Aborted, Exit::No),
+            (Code::OutOfRange, Exit::No),
+            (Code::Unimplemented, Exit::No),
+            (Code::Internal, Exit::No),
+            (Code::DataLoss, Exit::No),
+            (Code::Unauthenticated, Exit::No),
+        ];
+        for (code, exit) in table {
+            assert_eq!(Failure::from_status(&Status::new(code, "why"), "http://s:1").exit(), exit, "{code:?}");
+        }
+        // Made on this side, whatever their code.
+        let here = [
+            Status::cancelled("Timeout expired"),
+            Status::unknown("Service was not ready: transport error"),
+            Status::unimplemented("grpc-status header missing, mapped from HTTP status code 404"),
+        ];
+        for status in here {
+            assert_eq!(Failure::from_status(&status, "http://s:1").exit(), Exit::Unreachable, "{status}");
+        }
     }
 }
