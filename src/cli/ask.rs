@@ -115,7 +115,7 @@ impl AskArgs {
         let mut lines = Vec::new();
         if !self.quantity.is_empty() && self.quantity.len() != self.sku.len() {
             let (skus, quantities) = (self.sku.len(), self.quantity.len());
-            faults.add("--quantity", format!("is given {quantities} times for {skus} --sku; give one for each"));
+            faults.add("--quantity", format!("{quantities} given for {skus} --sku; give one for each, or none at all"));
         }
         for (i, sku) in self.sku.iter().enumerate() {
             if sku.is_empty() {

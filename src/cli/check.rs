@@ -7,6 +7,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::serve::{Prepared, ServeArgs};
 use super::{render, values};
+use crate::domain::time::Moment;
 
 /// Options of `surety check-config`: those of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -24,7 +25,7 @@ pub struct CheckConfigArgs {
 /// # Errors
 /// Everything that is wrong.
 pub fn run(args: &CheckConfigArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let prepared = args.serve.prepare(|name| std::env::var(name).ok())?;
+    let prepared = args.serve.prepare(Moment::from_timestamp(console.now()), |name| std::env::var(name).ok())?;
     let facts = facts(&prepared);
     if args.json {
         let object: serde_json::Map<_, _> =
@@ -39,9 +40,9 @@ pub fn run(args: &CheckConfigArgs, console: &mut Console<'_>) -> Result<Exit, Fa
 /// What would be used, by the names of the options. Shows no password.
 fn facts(prepared: &Prepared) -> Vec<(&'static str, String)> {
     let options = &prepared.options;
-    let seconds = |length: std::time::Duration| {
-        let length = jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX);
-        format!("{length:#}")
+    let seconds = |length: std::time::Duration| match length.as_secs() {
+        0 => format!("{} ms", length.as_millis()),
+        seconds => render::times::length(seconds),
     };
     let none = |what: &str| what.to_owned();
     let network =
@@ -49,7 +50,7 @@ fn facts(prepared: &Prepared) -> Vec<(&'static str, String)> {
     let supply = prepared
         .supply
         .as_ref()
-        .map(|file| format!("{} ({})", file.name(), render::counted(file.lines.len() as u64, "number", "numbers")));
+        .map(|file| format!("{} ({})", file.name(), render::counted(file.numbers() as u64, "number", "numbers")));
     vec![
         ("listen", options.listen.to_string()),
         ("store", options.store.to_string()),

@@ -127,7 +127,11 @@ impl ClientArgs {
 
 fn network_value(name: &str) -> Result<MetadataValue<Ascii>, String> {
     NetworkId::new(name)?;
-    MetadataValue::try_from(name).map_err(|_| format!("{name:?} can't be sent; use ASCII characters only"))
+    match MetadataValue::try_from(name) {
+        // Other bytes could be sent, but are no text to the server.
+        Ok(value) if name.is_ascii() => Ok(value),
+        _ => Err(format!("{name:?} can't be sent; use ASCII characters only")),
+    }
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, String> {
@@ -153,6 +157,7 @@ impl Caller {
     async fn connect(&self) -> Result<Channel, Failure> {
         self.endpoint.connect().await.map_err(|error| Failure::Unreachable {
             message: format!("can't reach {}: {}", self.server, innermost(&error)),
+            code: "UNAVAILABLE",
             request_id: None,
         })
     }

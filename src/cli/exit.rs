@@ -50,6 +50,8 @@ pub enum Failure {
     Unreachable {
         /// What could not be reached, and why.
         message: String,
+        /// `UNAVAILABLE` or `DEADLINE_EXCEEDED`.
+        code: &'static str,
         /// The request to send again, if it can be.
         request_id: Option<String>,
     },
@@ -120,16 +122,26 @@ impl Failure {
 
     /// What a failed call means. `server` is its address as the user wrote it.
     pub fn from_status(status: &Status, server: &str) -> Self {
-        let unreachable = |message: String| Failure::Unreachable { message, request_id: None };
+        let without =
+            |code: Code, message: String| Failure::Unreachable { message, code: code_name(code), request_id: None };
         if let Some(cause) = transport_cause(status) {
-            return unreachable(format!("the connection to {server} was lost: {cause}"));
+            return without(Code::Unavailable, format!("the connection to {server} was lost: {cause}"));
+        }
+        // tonic's client says so when what answered speaks HTTP/2 but not gRPC.
+        if status.message().starts_with("grpc-status header missing") {
+            return without(
+                Code::Unavailable,
+                format!("what answers at {server} is no Surety server: {}", status.message()),
+            );
         }
         match status.code() {
-            Code::Unavailable => unreachable(format!("{server} can't serve now: {}", status.message())),
-            Code::DeadlineExceeded => unreachable(format!("no answer in time from {server}: {}", status.message())),
+            Code::Unavailable => without(Code::Unavailable, format!("{server} can't serve now: {}", status.message())),
+            Code::DeadlineExceeded => {
+                without(Code::DeadlineExceeded, format!("no answer in time from {server}: {}", status.message()))
+            }
             // tonic's client says so when the deadline that it was given passes.
             Code::Cancelled if status.message() == "Timeout expired" => {
-                unreachable(format!("no answer in time from {server}; --timeout gives it more"))
+                without(Code::DeadlineExceeded, format!("no answer in time from {server}; --timeout gives it more"))
             }
             _ => Failure::Refused(Box::new(Refusal::from_status(status))),
         }
@@ -139,19 +151,21 @@ impl Failure {
     #[must_use]
     pub fn with_request_id(self, id: &str) -> Self {
         match self {
-            Failure::Unreachable { message, .. } if !id.is_empty() => {
-                Failure::Unreachable { message, request_id: Some(id.to_owned()) }
+            Failure::Unreachable { message, code, .. } if !id.is_empty() => {
+                Failure::Unreachable { message, code, request_id: Some(id.to_owned()) }
             }
             other => other,
         }
     }
 
-    /// With the places in a file of what the server found wrong in the request made from it.
+    /// With the places in a file of what the server found wrong in the request made from it: one for each path.
     #[must_use]
-    pub fn with_places(mut self, place: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn with_places(mut self, places: impl Fn(&[&str]) -> Vec<Option<String>>) -> Self {
         if let Failure::Refused(refusal) = &mut self {
-            for violation in &mut refusal.violations {
-                violation.place = place(&violation.field);
+            let paths: Vec<&str> = refusal.violations.iter().map(|violation| violation.field.as_str()).collect();
+            let places = places(&paths);
+            for (violation, place) in refusal.violations.iter_mut().zip(places) {
+                violation.place = place;
             }
         }
         self
@@ -237,5 +251,44 @@ pub fn code_name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_an_exit_code() {
+        let table = [
+            (Code::InvalidArgument, Exit::Wrong),
+            (Code::Unavailable, Exit::Unreachable),
+            (Code::DeadlineExceeded, Exit::Unreachable),
+            (Code::Cancelled, Exit::No),
+            (Code::Unknown, Exit::No),
+            (Code::NotFound, Exit::No),
+            (Code::AlreadyExists, Exit::No),
+            (Code::PermissionDenied, Exit::No),
+            (Code::ResourceExhausted, Exit::No),
+            (Code::FailedPrecondition, Exit::No),
+            (Code::Aborted, Exit::No),
+            (Code::OutOfRange, Exit::No),
+            (Code::Unimplemented, Exit::No),
+            (Code::Internal, Exit::No),
+            (Code::DataLoss, Exit::No),
+            (Code::Unauthenticated, Exit::No),
+        ];
+        for (code, exit) in table {
+            assert_eq!(Failure::from_status(&Status::new(code, "why"), "http://s:1").exit(), exit, "{code:?}");
+        }
+        // Made on this side, whatever their code.
+        let here = [
+            Status::cancelled("Timeout expired"),
+            Status::unknown("Service was not ready: transport error"),
+            Status::unimplemented("grpc-status header missing, mapped from HTTP status code 404"),
+        ];
+        for status in here {
+            assert_eq!(Failure::from_status(&status, "http://s:1").exit(), Exit::Unreachable, "{status}");
+        }
     }
 }

@@ -1,9 +1,17 @@
-//! The seam to the file formats: what a command needs to know of a file, whichever way it is read.
+//! The seam to the file formats: what the commands need to know of a file, whichever way it is read. `-` is stdin.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::exit::Failure;
+use crate::domain::faults::Fault;
+use crate::domain::network::Network;
+use crate::domain::time::Moment;
+use crate::edge::from_proto;
+use crate::files::FileFaults;
+use crate::files::network::Source;
+use crate::files::plan::PlanLine;
 use crate::proto::v1;
 
 /// A network that was read from a file.
@@ -12,15 +20,15 @@ pub struct NetworkFile {
     /// What it says.
     pub network: v1::Network,
     name: String,
+    source: Source,
 }
 
-/// A plan that was read from a file: one number a line.
+/// A plan that was read from a file.
 #[derive(Debug)]
 pub struct PlanFile {
     /// What it says, in the order of the file.
-    pub lines: Vec<v1::SupplyLine>,
+    pub lines: Vec<PlanLine>,
     name: String,
-    places: Vec<u64>,
 }
 
 impl NetworkFile {
@@ -29,10 +37,29 @@ impl NetworkFile {
         &self.name
     }
 
-    /// Where a path of the network, `resources[3].weekly[0].units`, stands in the file.
-    pub fn place(&self, path: &str) -> Option<String> {
-        let _ = path;
-        Some(self.name.clone())
+    /// Where paths of the network, `resources[3].weekly[0].units`, stand in the file: `network.yaml:41:14`. One pass over
+    /// the file finds them all.
+    pub fn places(&self, paths: &[&str]) -> Vec<Option<String>> {
+        let numbered =
+            paths.iter().enumerate().map(|(i, path)| Fault { path: (*path).to_owned(), message: i.to_string() });
+        let found = self.source.locate(&numbered.collect::<Vec<_>>());
+        let mut places = vec![None; paths.len()];
+        for fault in found.faults {
+            // The answer comes in the order of the file; the number at the end tells which path it is for.
+            let number = fault.message.rsplit(' ').next().and_then(|number| number.parse::<usize>().ok());
+            if let Some(place) = number.and_then(|number| places.get_mut(number)) {
+                *place = Some(format!("{}:{}:{}", self.name, fault.line, fault.column));
+            }
+        }
+        places
+    }
+
+    /// The network as the service would have it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, one fault a line: `network.yaml:41:14: resources[3].weekly[0].units: is -5; ...`.
+    pub fn check(&self, now: Moment) -> Result<Network, Vec<String>> {
+        from_proto::network(self.network.clone(), now).map_err(|faults| lines_of(&self.source.locate(&faults)))
     }
 }
 
@@ -42,80 +69,149 @@ impl PlanFile {
         &self.name
     }
 
-    /// Where a path of the message that was made of the lines from `first` on, `lines[7].start`, stands in the file.
+    /// How many numbers it has.
+    pub fn numbers(&self) -> usize {
+        self.lines.iter().map(|line| line.supply.units.len()).sum()
+    }
+
+    /// Where a path of the message that was made of the lines from `first` on, `lines[7].units[2]`, stands in the file.
     pub fn place(&self, first: usize, path: &str) -> Option<String> {
-        let index = path.strip_prefix("lines[")?.split(']').next()?.parse::<usize>().ok()?;
-        Some(format!("{}:{}", self.name, self.places.get(first + index)?))
+        let line = self.lines.get(first.checked_add(index_after(path, "lines[")?)?)?;
+        let units = path.find("units[").and_then(|at| index_after(&path[at..], "units["));
+        Some(format!("{}:{}", self.name, line.line + units.unwrap_or(0) as u64))
     }
 }
 
-/// The text of a file, or of stdin where the name is `-`.
-fn text(path: &Path) -> Result<(String, String), Failure> {
-    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let unreadable = |error: std::io::Error| Failure::wrong(format!("{name} can't be read"), error.to_string());
-    let mut bytes = Vec::new();
+/// The number in `lines[7].start` after `lines[`.
+fn index_after(path: &str, head: &str) -> Option<usize> {
+    path.strip_prefix(head)?.split(']').next()?.parse().ok()
+}
+
+fn open(path: &Path) -> Result<(String, Box<dyn Read>), Failure> {
     if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;
-    } else {
-        bytes = std::fs::read(path).map_err(unreadable)?;
+        return Ok(("stdin".to_owned(), Box::new(std::io::stdin().lock())));
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((name, text)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-            Err(Failure::wrong(format!("{name} can't be read"), format!("{name}:{line}: the text is not UTF-8")))
-        }
+    let name = path.display().to_string();
+    match File::open(path) {
+        Ok(file) => Ok((name, Box::new(BufReader::new(file)))),
+        Err(error) => Err(Failure::wrong("a file can't be read", format!("{name}: {error}"))),
     }
+}
+
+fn lines_of(faults: &FileFaults) -> Vec<String> {
+    faults.to_string().lines().map(str::to_owned).collect()
+}
+
+fn wrong(name: &str, faults: &FileFaults) -> Failure {
+    Failure::Wrong { what: format!("{name} is wrong"), faults: lines_of(faults) }
 }
 
 /// Reads a network: YAML or JSON.
 ///
 /// # Errors
-/// Everything that is wrong with the file, by line and column.
+/// Everything that is wrong with the file's form, by line and column.
 pub fn network(path: &Path) -> Result<NetworkFile, Failure> {
-    let (name, text) = text(path)?;
-    let network = serde_saphyr::from_str::<v1::Network>(&text)
-        .map_err(|error| Failure::wrong(format!("{name} is no network"), error.to_string()))?;
-    Ok(NetworkFile { network, name })
+    let (name, input) = open(path)?;
+    match crate::files::network::read(&name, input) {
+        Ok((network, source)) => Ok(NetworkFile { network, name, source }),
+        Err(faults) => Err(wrong(&name, &faults)),
+    }
 }
 
-/// Reads a plan: CSV with the columns resource,start,units.
+/// Reads a plan: CSV with the columns resource,start,units; against a network, if there is one at hand.
 ///
 /// # Errors
-/// Everything that is wrong with the file, by line.
-pub fn plan(path: &Path) -> Result<PlanFile, Failure> {
-    let (name, text) = text(path)?;
-    let mut faults = Vec::new();
-    let mut plan = PlanFile { lines: Vec::new(), name: name.clone(), places: Vec::new() };
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    for record in reader.deserialize::<(String, String, i64)>() {
-        match record {
-            Ok((resource, start, units)) => {
-                plan.lines.push(v1::SupplyLine { resource, start, units: vec![units] });
-                plan.places.push(plan.lines.len() as u64 + 1);
-            }
-            Err(error) => faults.push(format!("{name}: {error}")),
-        }
+/// Everything that is wrong with the file, by line and column.
+pub fn plan(path: &Path, network: Option<&Network>) -> Result<PlanFile, Failure> {
+    let (name, input) = open(path)?;
+    let bucketing = |resource: &str| match network.map(|network| (network, network.find_resource(resource))) {
+        None => Ok(None),
+        Some((network, Some(found))) => Ok(Some(network.resource(found).bucketing)),
+        Some((_, None)) => Err(format!("the network has no resource '{resource}'")),
+    };
+    match crate::files::plan::read(&name, input, bucketing) {
+        Ok(lines) => Ok(PlanFile { lines, name }),
+        Err(faults) => Err(wrong(&name, &faults)),
     }
-    if faults.is_empty() { Ok(plan) } else { Err(Failure::Wrong { what: format!("{name} is no plan"), faults }) }
 }
 
-/// What is wrong with a network, as far as it can be seen without a server.
-pub fn by_itself(network: &NetworkFile) -> Vec<String> {
-    let _ = network;
-    Vec::new()
+/// A line of a plan as the contract has it.
+pub fn to_proto(line: &PlanLine) -> v1::SupplyLine {
+    v1::SupplyLine {
+        resource: line.supply.resource.to_string(),
+        start: line.supply.start.to_string(),
+        units: line.supply.units.clone(),
+    }
 }
 
-/// What is wrong with a network, and with a plan for it.
-pub fn against_each_other(network: &NetworkFile, plan: &PlanFile) -> Vec<String> {
-    let mut faults = by_itself(network);
-    let known: std::collections::HashSet<&str> = network.network.resources.iter().map(|r| r.id.as_str()).collect();
-    for (i, line) in plan.lines.iter().enumerate() {
-        let place = plan.place(i, "lines[0]").unwrap_or_default();
-        if !known.contains(line.resource.as_str()) {
-            faults.push(format!("{place}: the network has no resource '{}'", line.resource));
-        }
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
     }
-    faults
+
+    const NETWORK: &str = "\
+sites:
+  - id: lej
+    timeZone: Europe/Berlin
+resources:
+  - id: lej.pack
+    site: lej
+    kind: KIND_CAPACITY
+    weekly:
+      - days: [WEEKDAY_MONDAY]
+        units: 5
+";
+
+    #[test]
+    fn paths_of_the_server_are_shown_as_lines_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "network.yaml", NETWORK);
+        let network = network(&path).unwrap();
+        let places = network.places(&["network.resources[0].weekly[0].units", "sites[0].time_zone"]);
+        let name = path.display();
+        assert_eq!(places, [Some(format!("{name}:10:16")), Some(format!("{name}:3:15"))]);
+    }
+
+    #[test]
+    fn paths_of_a_plan_are_shown_as_lines_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "resource,start,units\na,2026-12-01,1\na,2026-12-02,2\nb,2026-12-01,3\n";
+        let plan = plan(&file(&folder, "plan.csv", text), None).unwrap();
+        let line = |place: Option<String>| place.map(|place| place.rsplit(':').next().unwrap().to_owned());
+        assert_eq!(plan.numbers(), 3);
+        assert_eq!(line(plan.place(0, "lines[0].start")), Some("2".to_owned()));
+        assert_eq!(line(plan.place(1, "lines[1].units[0]")), Some("4".to_owned()));
+        assert_eq!(plan.place(2, "lines[1].start"), None);
+        assert_eq!(plan.place(0, "request_id"), None);
+    }
+
+    #[test]
+    fn a_plan_is_checked_against_the_network_at_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = network(&file(&folder, "network.yaml", NETWORK)).unwrap().check(Moment(0)).unwrap();
+        let text = "resource,start,units\nlej.pack,2026-12-01,1\nlej.pack,2026-12-02,2\n";
+        let good = plan(&file(&folder, "plan.csv", text), Some(&network)).unwrap();
+        assert_eq!((good.lines.len(), good.numbers()), (1, 2), "consecutive buckets are one line");
+        let text = "resource,start,units\nlej.park,2026-12-01,1\nlej.pack,2026-12-01T08:00,2\nlej.pack,2026-12-01,-1\n";
+        let Err(Failure::Wrong { faults, .. }) = plan(&file(&folder, "bad.csv", text), Some(&network)) else {
+            panic!()
+        };
+        assert_eq!(faults.len(), 3, "{faults:#?}");
+        assert!(faults[0].contains("bad.csv:2:1: ") && faults[0].contains("lej.park"), "{}", faults[0]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let Err(failure) = network(Path::new("/no/such/network.yaml")) else { panic!() };
+        let text = crate::cli::render::failure::text(&failure);
+        assert!(text.contains("/no/such/network.yaml: No such file"), "{text}");
+        assert_eq!(failure.exit().code(), 2);
+    }
 }

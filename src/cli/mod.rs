@@ -43,8 +43,8 @@ use crate::clock::{Clock, SystemClock};
     version,
     max_term_width = 110,
     after_help = "Every option can be given by the environment variable shown with it; the command line comes first.\n\
-                  Exit codes: 0 done; 1 the answer is no, or the server refused; 2 the command line or a file is wrong;\n\
-                  69 the server or store can't be reached."
+                  Exit codes: 0 done; 1 the answer is no, or the server refused;\n\
+                  2 the command line or a file is wrong; 69 the server or store can't be reached."
 )]
 pub struct Cli {
     /// What to do.
@@ -106,12 +106,17 @@ pub fn main() -> ExitCode {
     ExitCode::from(execute(cli, &mut console).code())
 }
 
+/// The command line's grammar. Help texts name the environment variables but not what they hold, which may be secret.
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)))
+}
+
 /// Reads a command line; what stands on it comes before what the environment says.
 ///
 /// # Errors
 /// What clap found wrong, or a call for help.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches_from(args)?;
+    let matches = command().try_get_matches_from(args)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let Some((_, matches)) = matches.subcommand() {
         cli.command.prefer_command_line(matches);

@@ -38,7 +38,7 @@ pub async fn apply(args: &ApplyArgs, console: &mut Console<'_>) -> Result<Exit, 
     let mut client = caller.operations().await?;
     let request = v1::ApplyNetworkRequest { network: Some(file.network.clone()), validate_only: args.dry_run };
     let answer = client.apply_network(caller.request(request)).await;
-    let answer = answer.map_err(|status| caller.failure(&status).with_places(|path| file.place(path)))?.into_inner();
+    let answer = answer.map_err(|status| caller.failure(&status).with_places(|paths| file.places(paths)))?.into_inner();
     if caller.json {
         console.print_json(&answer)?;
     } else {

@@ -149,7 +149,7 @@ pub async fn quote(args: &QuoteArgs, console: &mut Console<'_>) -> Result<Exit, 
         Some(_) => failure.with_request_id(&request.request_id),
         None => failure,
     };
-    let mut client = caller.promises().await.map_err(sent_again)?;
+    let mut client = caller.promises().await?;
     let answer = client.quote(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| sent_again(caller.failure(&status)))?.into_inner();
     if caller.json {

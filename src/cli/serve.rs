@@ -245,17 +245,15 @@ impl ServeArgs {
     ///
     /// # Errors
     /// Everything that is wrong with any of them.
-    pub fn prepare(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Prepared, Failure> {
+    pub fn prepare(&self, now: Moment, environment: impl Fn(&str) -> Option<String>) -> Result<Prepared, Failure> {
         let mut faults = Faults::new();
         let options = self.check(environment, &mut faults);
         let mut all: Vec<String> = faults.into_vec().iter().map(ToString::to_string).collect();
         let network = read(self.network.as_deref().map(input::network), &mut all);
-        let supply = read(self.supply.as_deref().map(input::plan), &mut all);
-        match (&network, &supply) {
-            (Some(network), Some(supply)) => all.extend(input::against_each_other(network, supply)),
-            (Some(network), None) => all.extend(input::by_itself(network)),
-            (None, _) => {}
-        }
+        // The instant only places calendars.
+        let checked = network.as_ref().and_then(|file| file.check(now).map_err(|faults| all.extend(faults)).ok());
+        let supply = self.supply.as_deref().map(|path| input::plan(path, checked.as_ref()));
+        let supply = read(supply, &mut all);
         match options {
             Some(options) if all.is_empty() => Ok(Prepared { options, network, supply }),
             _ => {
@@ -303,7 +301,7 @@ fn is_otlp(url: &str) -> bool {
 /// # Errors
 /// What kept the service from starting, or ended it.
 pub fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let prepared = args.prepare(|name| std::env::var(name).ok())?;
+    let prepared = args.prepare(Moment::from_timestamp(console.now()), |name| std::env::var(name).ok())?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = prepared.options.threads {
         runtime.worker_threads(threads);

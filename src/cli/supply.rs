@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Args;
@@ -17,6 +16,7 @@ use super::quote::days;
 use super::{input, render};
 use crate::domain::faults::Faults;
 use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_SUPPLY_NUMBERS};
+use crate::files::plan::PlanLine;
 use crate::proto::v1;
 
 /// Options of `surety supply`.
@@ -62,23 +62,21 @@ pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, 
     let mut faults = Faults::new();
     let caller = args.client.check(Patience::Unlimited, &mut faults);
     let caller = checked(faults, caller)?;
-    let file = input::plan(&args.file)?;
+    let file = Arc::new(input::plan(&args.file, None)?);
     let messages = messages(&file.lines);
-    let numbers = file.lines.iter().map(|line| line.units.len()).sum::<usize>();
+    let numbers = file.numbers();
 
     let mut client = caller.operations().await?;
     let began = Instant::now();
     let bar = progress(numbers);
-    let sent = Arc::new(AtomicUsize::new(0));
     let stream = {
-        let (sent, bar) = (Arc::clone(&sent), bar.clone());
-        let requests = messages.iter().map(|range| v1::SetSupplyRequest { lines: file.lines[range.clone()].to_vec() });
-        // The transport takes each message when the one before it has room on the way.
-        let requests = requests.collect::<Vec<_>>().into_iter().inspect(move |request| {
-            sent.fetch_add(1, Ordering::Relaxed);
-            bar.inc(request.lines.iter().map(|line| line.units.len() as u64).sum());
-        });
-        tokio_stream::iter(requests)
+        let (file, messages, bar) = (Arc::clone(&file), messages.clone(), bar.clone());
+        // Each message is made when the transport has room for it.
+        tokio_stream::iter(messages.into_iter().map(move |range| {
+            let lines: Vec<_> = file.lines[range].iter().map(input::to_proto).collect();
+            bar.inc(lines.iter().map(|line| line.units.len() as u64).sum());
+            v1::SetSupplyRequest { lines }
+        }))
     };
     let answer = client.set_supply(caller.request(stream)).await;
     bar.finish_and_clear();
@@ -86,23 +84,24 @@ pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, 
     if caller.json {
         console.print_json(&answer)?;
     } else {
-        let resources = file.lines.iter().map(|line| line.resource.as_str());
+        let resources = file.lines.iter().map(|line| line.supply.resource.as_str());
         let resources = resources.collect::<std::collections::BTreeSet<_>>().len();
         console.print(&render::plan::loaded(&answer, numbers, resources, began.elapsed()))?;
     }
     Ok(Exit::Done)
 }
 
-/// Cuts lines into messages of at most 10,000 numbers each. Lines read from a file hold one number each.
-fn messages(lines: &[v1::SupplyLine]) -> Vec<std::ops::Range<usize>> {
+/// Cuts lines into messages of at most 10,000 numbers each. Without a network at hand, lines of a file
+/// hold one number each.
+fn messages(lines: &[PlanLine]) -> Vec<std::ops::Range<usize>> {
     let mut ranges = Vec::new();
     let (mut first, mut numbers) = (0, 0);
     for (i, line) in lines.iter().enumerate() {
-        if numbers + line.units.len() > MAX_SUPPLY_NUMBERS && i > first {
+        if numbers + line.supply.units.len() > MAX_SUPPLY_NUMBERS && i > first {
             ranges.push(first..i);
             (first, numbers) = (i, 0);
         }
-        numbers += line.units.len();
+        numbers += line.supply.units.len();
     }
     if first < lines.len() {
         ranges.push(first..lines.len());
@@ -126,7 +125,7 @@ fn refused(failure: Failure, file: &PlanFile, messages: &[std::ops::Range<usize>
     } else {
         refusal.done_before = Some("Nothing was loaded".to_owned());
     }
-    Failure::Refused(refusal).with_places(|path| file.place(range.start, path))
+    Failure::Refused(refusal).with_places(|paths| paths.iter().map(|path| file.place(range.start, path)).collect())
 }
 
 /// Shows how far a load is, if somebody looks at stderr.
@@ -171,13 +170,16 @@ pub async fn buckets(args: &BucketsArgs, console: &mut Console<'_>) -> Result<Ex
 mod tests {
     use super::*;
 
-    fn line(numbers: usize) -> v1::SupplyLine {
-        v1::SupplyLine { resource: "r".to_owned(), start: "2026-12-01".to_owned(), units: vec![1; numbers] }
+    fn line(numbers: usize) -> PlanLine {
+        let text = "resource,start,units\nr,2026-12-01,1\n";
+        let mut lines = crate::files::plan::read("plan.csv", text.as_bytes(), |_| Ok(None)).unwrap();
+        lines[0].supply.units = vec![1; numbers];
+        lines.remove(0)
     }
 
     #[test]
     fn messages_hold_at_most_ten_thousand_numbers() {
-        assert_eq!(messages(&[]), vec![]);
+        assert!(messages(&[]).is_empty());
         assert_eq!(messages(&vec![line(1); 10_000]), vec![0..10_000]);
         assert_eq!(messages(&vec![line(1); 25_000]), vec![0..10_000, 10_000..20_000, 20_000..25_000]);
         assert_eq!(messages(&[line(6_000), line(4_000), line(1)]), vec![0..2, 2..3]);

@@ -21,7 +21,7 @@ pub fn text(failure: &Failure) -> String {
             }
         },
         Failure::Refused(refusal) => refused(refusal),
-        Failure::Unreachable { message, request_id } => {
+        Failure::Unreachable { message, request_id, .. } => {
             let mut text = format!("{} {message}\n", paint(BAD, "surety:"));
             if let Some(id) = request_id {
                 let advice =
@@ -77,8 +77,8 @@ pub fn json(failure: &Failure) -> Value {
     let exit = failure.exit().code();
     let error = match failure {
         Failure::Wrong { what, faults } => json!({ "exit": exit, "message": what, "faults": faults }),
-        Failure::Unreachable { message, request_id } => {
-            let mut error = json!({ "exit": exit, "code": "UNAVAILABLE", "message": message });
+        Failure::Unreachable { message, code, request_id } => {
+            let mut error = json!({ "exit": exit, "code": code, "message": message });
             if let Some(id) = request_id {
                 error["requestId"] = json!(id);
             }

@@ -9,7 +9,6 @@ use clap::Args;
 
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
-use super::render::times::Times;
 use super::values;
 use crate::domain::faults::Faults;
 
@@ -22,7 +21,7 @@ pub struct ReplayArgs {
     /// The plan: CSV with the columns resource,start,units; only what the network plans by the week if not given
     #[arg(long, env = "SURETY_SUPPLY", value_name = "FILE")]
     pub supply: Option<PathBuf>,
-    /// The orders: CSV with the columns time,reference,sku,quantity,zone,by
+    /// The orders: CSV with the columns time,reference,sku,quantity,zone,by. Times without an offset are those of the zone
     #[arg(long, env = "SURETY_ORDERS", value_name = "FILE")]
     pub orders: PathBuf,
     /// Refuse orders that can't be promised by their date, in place of giving them a later one
@@ -31,18 +30,15 @@ pub struct ReplayArgs {
     /// Send each line of an order as early as it can; one date for all lines if not given
     #[arg(long, env = "SURETY_SPLIT", value_parser = values::flag)]
     pub split: bool,
-    /// The level of service that all orders ask for; any if not given
+    /// The level of service of the orders that name none; any if not given
     #[arg(long, env = "SURETY_SERVICE", value_name = "SERVICE")]
     pub service: Option<String>,
-    /// The channel that all orders come by
+    /// The channel of the orders that name none
     #[arg(long, env = "SURETY_CHANNEL", value_name = "CHANNEL")]
     pub channel: Option<String>,
     /// Begin the clock at this instant, so that orders before it are passed over; at the first order if not given
     #[arg(long, env = "SURETY_CLOCK", value_name = "RFC3339")]
     pub clock: Option<String>,
-    /// The time zone of the times in the orders file that name none, an IANA name
-    #[arg(long, env = "SURETY_TIME_ZONE", value_name = "ZONE", default_value = "UTC")]
-    pub time_zone: String,
     /// Play this many orders at most
     #[arg(long, env = "SURETY_LIMIT", value_name = "N")]
     pub limit: Option<String>,
@@ -67,14 +63,12 @@ pub struct ReplayOptions {
     pub accept_later: bool,
     /// Whether lines are sent on their own.
     pub split: bool,
-    /// The level of service asked for; empty: any.
+    /// The level of service of orders that name none; empty: any.
     pub service: String,
-    /// The channel; empty: common capacity only.
+    /// The channel of orders that name none; empty: common capacity only.
     pub channel: String,
     /// Where the clock begins.
     pub clock: Option<jiff::Timestamp>,
-    /// The time zone of times that name none.
-    pub times: Times,
     /// Orders at most.
     pub limit: Option<u64>,
     /// How many busiest resources to report.
@@ -90,13 +84,12 @@ impl ReplayArgs {
         let mut faults = Faults::new();
         let clock = self.clock.as_deref().filter(|text| !text.is_empty());
         let clock = clock.and_then(|text| values::rfc3339(text).map_err(|fault| faults.add("--clock", fault)).ok());
-        let zone = values::time_zone(&self.time_zone).map_err(|fault| faults.add("--time-zone", fault)).ok();
         let limit = self
             .limit
             .as_deref()
-            .and_then(|text| values::number(text, 1, u64::MAX).map_err(|fault| faults.add("--limit", fault)).ok());
+            .and_then(|text| values::number(text, 1, 1_000_000_000).map_err(|fault| faults.add("--limit", fault)).ok());
         let top = values::number(&self.top, 0, 1_000).map_err(|fault| faults.add("--top", fault)).ok();
-        let options = zone.zip(top).map(|(zone, top)| ReplayOptions {
+        let options = top.map(|top| ReplayOptions {
             network_file: self.network.clone(),
             supply_file: self.supply.clone(),
             orders_file: self.orders.clone(),
@@ -105,7 +98,6 @@ impl ReplayArgs {
             service: self.service.clone().unwrap_or_default(),
             channel: self.channel.clone().unwrap_or_default(),
             clock,
-            times: Times::new(zone, &self.time_zone),
             limit,
             top: usize::try_from(top).unwrap_or(usize::MAX),
         });

@@ -229,3 +229,7 @@ impl ReplayReport {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;
