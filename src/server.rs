@@ -13,11 +13,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
-use crate::app::request::ApplyNetworkRequest;
+use crate::app::request::{ApplyNetworkRequest, SupplyLine};
 use crate::app::{App, AppError};
 use crate::clock::Clock;
 use crate::domain::id::NetworkId;
-use crate::domain::limits::MAX_SUPPLY_NUMBERS;
 use crate::edge::from_proto;
 use crate::edge::layers::deadline::DeadlineLayer;
 use crate::edge::layers::methods::Methods;
@@ -77,7 +76,7 @@ pub struct Config {
     /// A network to apply before serving.
     pub network: Option<proto::v1::Network>,
     /// A plan to load before serving.
-    pub supply: Vec<proto::v1::SupplyLine>,
+    pub supply: Vec<SupplyLine>,
 }
 
 /// Why the service could not start, or ended otherwise than it was told.
@@ -141,11 +140,7 @@ impl Ready {
         Ok(ready)
     }
 
-    async fn load(
-        &self,
-        network: Option<proto::v1::Network>,
-        supply: Vec<proto::v1::SupplyLine>,
-    ) -> Result<(), ServerError> {
+    async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<SupplyLine>) -> Result<(), ServerError> {
         let default = NetworkId::default_network();
         let now = self.app.now();
         if let Some(document) = network {
@@ -156,20 +151,8 @@ impl Ready {
             let version = self.app.apply_network(&default, asked, now, None).await.map_err(refused)?;
             info!(version, "network applied");
         }
-        let mut first = 0;
-        while first < supply.len() {
-            let mut numbers = 0;
-            let fits = supply[first..].iter().take_while(|line| {
-                numbers += line.units.len();
-                numbers <= MAX_SUPPLY_NUMBERS
-            });
-            let next = first + fits.count().max(1);
-            let refused = |error| ServerError::Plan { first, error };
-            let message = proto::v1::SetSupplyRequest { lines: supply[first..next].to_vec() };
-            let asked = from_proto::set_supply(message).map_err(|faults| refused(AppError::Invalid(faults)))?;
-            self.app.set_supply(&default, &asked.lines, None).await.map_err(refused)?;
-            first = next;
-        }
+        let loaded = self.app.load_plan(&default, &supply).await;
+        loaded.map_err(|(first, error)| ServerError::Plan { first, error })?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::{App, AppError, unexpected};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::faults::Faults;
 use crate::domain::id::NetworkId;
-use crate::domain::limits::{MAX_HORIZON_DAYS, MAX_REPLANS};
+use crate::domain::limits::{MAX_HORIZON_DAYS, MAX_REPLANS, MAX_SUPPLY_NUMBERS};
 use crate::domain::network::{Kind, Network, Resource, ResourceIdx};
 use crate::domain::time::Moment;
 use crate::ledger::command::{AdjustSupply, Command, Outcome, Refusal, SetSupply, SupplyRun};
@@ -47,6 +47,26 @@ impl App {
             }
         }
         Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+
+    /// Sets the supply of any number of lines, in portions that are each applied whole or not at all; those before a faulty one
+    /// stay applied.
+    ///
+    /// # Errors
+    /// With the number of the line that is `lines[0]` in the error's paths.
+    pub async fn load_plan(&self, network: &NetworkId, lines: &[SupplyLine]) -> Result<i64, (usize, AppError)> {
+        let (mut first, mut buckets) = (0, 0);
+        while first < lines.len() {
+            let mut numbers = 0;
+            let fits = lines[first..].iter().take_while(|line| {
+                numbers += line.units.len();
+                numbers <= MAX_SUPPLY_NUMBERS
+            });
+            let next = first + fits.count().max(1);
+            buckets += self.set_supply(network, &lines[first..next], None).await.map_err(|error| (first, error))?;
+            first = next;
+        }
+        Ok(buckets)
     }
 
     /// Changes the supply of consecutive buckets by a number, and shows them as they then are.

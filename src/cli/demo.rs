@@ -17,7 +17,6 @@ use super::values;
 use crate::clock::SystemClock;
 use crate::domain::faults::Faults;
 use crate::domain::time::Moment;
-use crate::edge::to_proto;
 use crate::files;
 use crate::server::{Config, Ready, Store};
 use crate::telemetry::Telemetry;
@@ -91,7 +90,7 @@ pub fn run(args: &DemoArgs, console: &mut Console<'_>) -> Result<Exit, Failure> 
         max_unary: Duration::from_secs(30),
         drain: Duration::from_secs(1),
         network: Some(network),
-        supply: plan.iter().map(|line| to_proto::supply_line(&line.supply)).collect(),
+        supply: plan.into_iter().map(|line| line.supply).collect(),
     };
     let listener = runtime.block_on(listen(options.listen))?;
     let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;

@@ -5,6 +5,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::exit::Failure;
+use crate::app::request::SupplyLine;
 use crate::domain::faults::Fault;
 use crate::domain::network::Network;
 use crate::domain::time::Moment;
@@ -67,6 +68,11 @@ impl PlanFile {
     /// The file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its lines, without their places.
+    pub fn supply(&self) -> Vec<SupplyLine> {
+        self.lines.iter().map(|line| line.supply.clone()).collect()
     }
 
     /// How many numbers it has.

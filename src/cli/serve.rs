@@ -15,7 +15,7 @@ use super::store::StoreChoice;
 use super::values;
 use crate::app::AppError;
 use crate::clock::SystemClock;
-use crate::domain::faults::Faults;
+use crate::domain::faults::{Fault, Faults};
 use crate::domain::limits::REQUEST_ID_DAYS;
 use crate::domain::time::Moment;
 use crate::server::{Config, Ready, ServerError, Store};
@@ -342,7 +342,7 @@ pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit
         max_unary: MAX_UNARY,
         drain: options.drain_timeout,
         network: network.as_ref().map(|file| file.network.clone()),
-        supply: supply.as_ref().map(|file| file.lines.clone()).unwrap_or_default(),
+        supply: supply.as_ref().map(PlanFile::supply).unwrap_or_default(),
     };
     let ready = Ready::open(config).await.map_err(|error| refused(error, network.as_ref(), supply.as_ref()))?;
     drop((network, supply));
@@ -357,26 +357,37 @@ fn cannot_start(fault: String) -> Failure {
 
 /// What kept the service from starting, with the place in the file where a fault has one.
 fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&PlanFile>) -> Failure {
-    let placed = |error: AppError, place: &dyn Fn(&str) -> Option<String>| match error {
-        AppError::Invalid(faults) => faults
-            .into_iter()
-            .map(|fault| place(&fault.path).map_or_else(|| fault.to_string(), |at| format!("{at}: {fault}")))
-            .collect(),
-        other => vec![other.to_string()],
-    };
     let faults = match error {
-        ServerError::Network(error) => {
-            // The service knows the document as the request's field `network`.
-            let place = |path: &str| network?.place(path.strip_prefix("network.").unwrap_or(path));
-            placed(error, &place)
+        // The service knows the document as the request's field `network`.
+        ServerError::Network(AppError::Invalid(faults)) => match network {
+            Some(file) => {
+                let paths: Vec<&str> = faults.iter().map(|f| f.path.trim_start_matches("network.")).collect();
+                placed(&faults, file.places(&paths))
+            }
+            None => placed(&faults, Vec::new()),
+        },
+        ServerError::Plan { first, error: AppError::Invalid(faults) } => {
+            let places = faults.iter().map(|fault| supply?.place(first, &fault.path)).collect();
+            placed(&faults, places)
         }
-        ServerError::Plan { first, error } => placed(error, &|path| supply?.place(first, path)),
-        other @ (ServerError::Store(_)
+        other @ (ServerError::Network(_)
+        | ServerError::Plan { .. }
+        | ServerError::Store(_)
         | ServerError::Ledger(_)
         | ServerError::Transport(_)
         | ServerError::Descriptors(_)) => vec![other.to_string()],
     };
     Failure::Wrong { what: "the service can't start".to_owned(), faults }
+}
+
+/// Faults, each behind its place where it has one.
+pub(super) fn placed(faults: &[Fault], places: Vec<Option<String>>) -> Vec<String> {
+    let places = places.into_iter().chain(std::iter::repeat(None));
+    let one = |(fault, place): (&Fault, Option<String>)| match place {
+        Some(place) => format!("{place}: {fault}"),
+        None => fault.to_string(),
+    };
+    faults.iter().zip(places).map(one).collect()
 }
 
 /// Takes the port.

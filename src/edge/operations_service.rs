@@ -8,7 +8,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{give_up_at, network};
-use super::status::{invalid, not_yet, status};
+use super::status::{invalid, not_yet, status, status_of_message};
 use super::{from_proto, to_proto};
 use crate::app::{App, AppError};
 use crate::proto::v1;
@@ -55,9 +55,12 @@ impl OperationsService for Operations {
         let mut messages = request.into_inner();
         let mut buckets_set = 0;
         // Each message is applied whole or not at all; those before a faulty one stay applied.
+        let mut number = 0;
         while let Some(message) = messages.message().await? {
-            let asked = from_proto::set_supply(message).map_err(invalid)?;
-            buckets_set += self.0.set_supply(&network, &asked.lines, give_up_at).await.map_err(status)?;
+            let refused = |error| status_of_message(error, number);
+            let asked = from_proto::set_supply(message).map_err(|faults| refused(AppError::Invalid(faults)))?;
+            buckets_set += self.0.set_supply(&network, &asked.lines, give_up_at).await.map_err(refused)?;
+            number += 1;
         }
         Ok(Response::new(v1::SetSupplyResponse { buckets_set, reservations_at_risk: 0 }))
     }

@@ -93,21 +93,6 @@ fn unnamed(bucketing: Bucketing, start: Start) -> String {
     }
 }
 
-/// The lines in portions of at most `MAX_SUPPLY_NUMBERS` numbers, in their order: one SetSupply message each.
-pub fn portions(lines: Vec<PlanLine>) -> impl Iterator<Item = Vec<SupplyLine>> {
-    let mut lines = lines.into_iter().map(|line| line.supply).peekable();
-    std::iter::from_fn(move || {
-        let first = lines.next()?;
-        let mut numbers = first.units.len();
-        let mut portion = vec![first];
-        while let Some(next) = lines.next_if(|next| numbers + next.units.len() <= MAX_SUPPLY_NUMBERS) {
-            numbers += next.units.len();
-            portion.push(next);
-        }
-        Some(portion)
-    })
-}
-
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

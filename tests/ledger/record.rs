@@ -168,7 +168,7 @@ fn reservation(d: &mut Dice) -> Reservation {
         fingerprint: Fingerprint(u128::from(d.next()) << 64 | u128::from(d.next())),
         first_answer,
         amendments: d.some(2, |d| Amendment {
-            request_id: rid(&name(d)),
+            request_id: (d.next() % 4 > 0).then(|| rid(&name(d))),
             fingerprint: Fingerprint(u128::from(d.next())),
             verdict: verdict(d),
             bottlenecks: d.some(2, bottleneck),
@@ -191,7 +191,7 @@ fn change(d: &mut Dice) -> Change {
         2 => Change::Reservation(Arc::new(reservation(d))),
         3 => Change::Undone(Arc::new(reservation(d))),
         // A document is not kept in an entry.
-        _ => Change::Network { version: number(d), document: Arc::from([]) },
+        _ => Change::Network { version: number(d), document: Arc::from([]), applied_at: Moment(number(d)) },
     }
 }
 
@@ -225,7 +225,7 @@ fn what_is_written_is_what_is_read() {
             reason: text(&mut d),
         };
         assert_eq!(read_adjustment(&write_adjustment(&adjustment)), Ok(adjustment));
-        let head = NetworkHead { version: number(&mut d), parts: d.next() as u32 };
+        let head = NetworkHead { version: number(&mut d), parts: d.next() as u32, applied_at: Moment(number(&mut d)) };
         assert_eq!(read_head(&write_head(head)), Ok(head));
     }
 }

@@ -15,12 +15,12 @@ use crate::app::request::{AdjustSupplyRequest, QuoteRequest, Start};
 use crate::app::{App, AppError};
 use crate::cli::exit::Failure;
 use crate::cli::input::{self, NetworkFile, PlanFile};
+use crate::cli::serve::placed;
 use crate::clock::ManualClock;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::bucket::Availability;
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::limits::MAX_SUPPLY_NUMBERS;
 use crate::domain::network::{Network, ResourceIdx};
 use crate::domain::reservation::Fingerprint;
 use crate::domain::time::{Moment, Span};
@@ -44,7 +44,7 @@ const SHOW_EVERY: u64 = 64;
 /// Everything that is wrong with the files.
 pub fn play(options: &ReplayOptions) -> Result<ReplayReport, Failure> {
     let network = input::network(&options.network_file)?;
-    let plan = options.supply_file.as_deref().map(input::plan).transpose()?;
+    let plan = options.supply_file.as_deref().map(|file| input::plan(file, None)).transpose()?;
     let orders = read_orders(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| cannot(format!("no runtime: {error}")))?;
@@ -89,7 +89,7 @@ impl<'a> Replay<'a> {
         orders: &[Order],
     ) -> Result<Replay<'a>, Failure> {
         // Civil times need the zones' calendars, which need no clock to be right.
-        let unplaced = from_proto::network(file.network.clone(), Moment(0)).map_err(|faults| wrong(faults, file))?;
+        let unplaced = file.check(Moment(0)).map_err(|faults| wrong(file, faults))?;
         let first = orders.iter().find_map(|order| time_of(order, &unplaced));
         let begin = options.clock.map(Moment::from_timestamp).or(first).ok_or_else(|| {
             cannot(format!("{}: no order goes to a zone of the network", options.orders_file.display()))
@@ -106,7 +106,8 @@ impl<'a> Replay<'a> {
         let network = NetworkId::default_network();
 
         let message = v1::ApplyNetworkRequest { network: Some(file.network.clone()), validate_only: false };
-        let request = from_proto::apply_network(message, begin).map_err(|faults| wrong(faults, file))?;
+        let request =
+            from_proto::apply_network(message, begin).map_err(|faults| wrong(file, placed(&faults, Vec::new())))?;
         app.apply_network(&network, request, begin, None).await.map_err(|e| failed(&e))?;
         if let Some(plan) = plan {
             load(&app, &network, plan).await?;
@@ -301,44 +302,20 @@ fn time_of(order: &Order, network: &Network) -> Option<Moment> {
     })
 }
 
-fn wrong(faults: Vec<crate::domain::faults::Fault>, file: &NetworkFile) -> Failure {
-    let placed = faults.into_iter().map(|fault| match file.place(&fault.path) {
-        Some(place) => format!("{place}: {fault}"),
-        None => fault.to_string(),
-    });
-    Failure::Wrong { what: format!("{} is no network", file.name()), faults: placed.collect() }
+fn wrong(file: &NetworkFile, faults: Vec<String>) -> Failure {
+    Failure::Wrong { what: format!("{} is no network", file.name()), faults }
 }
 
 async fn load(app: &App, network: &NetworkId, plan: &PlanFile) -> Result<(), Failure> {
-    let mut first = 0;
-    while first < plan.lines.len() {
-        let mut numbers = 0;
-        let fits = plan.lines[first..].iter().take_while(|line| {
-            numbers += line.units.len();
-            numbers <= MAX_SUPPLY_NUMBERS
-        });
-        let next = first + fits.count().max(1);
-        let message = v1::SetSupplyRequest { lines: plan.lines[first..next].to_vec() };
-        let done = match from_proto::set_supply(message).map_err(AppError::Invalid) {
-            Ok(request) => app.set_supply(network, &request.lines, None).await.map(|_| ()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            let faults = match error {
-                AppError::Invalid(faults) => faults
-                    .into_iter()
-                    .map(|fault| match plan.place(first, &fault.path) {
-                        Some(place) => format!("{place}: {}", fault.message),
-                        None => fault.to_string(),
-                    })
-                    .collect(),
-                other => vec![other.to_string()],
-            };
-            return Err(Failure::Wrong { what: format!("{} can't be loaded", plan.name()), faults });
+    let Err((first, error)) = app.load_plan(network, &plan.supply()).await else { return Ok(()) };
+    let faults = match error {
+        AppError::Invalid(faults) => {
+            let places = faults.iter().map(|fault| plan.place(first, &fault.path)).collect();
+            placed(&faults, places)
         }
-        first = next;
-    }
-    Ok(())
+        other => vec![other.to_string()],
+    };
+    Err(Failure::Wrong { what: format!("{} can't be loaded", plan.name()), faults })
 }
 
 fn progress(orders: u64) -> ProgressBar {
