@@ -227,7 +227,7 @@ fn changes_of_a_reservation_need_its_id() {
     assert_eq!(paths(confirm_reservation(v1::ConfirmReservationRequest::default())), ["id"]);
     assert_eq!(paths(release_reservation(v1::ReleaseReservationRequest::default())), ["id"]);
     assert_eq!(paths(extend_reservation(v1::ExtendReservationRequest::default())), ["id", "hold"]);
-    assert_eq!(paths(amend_reservation(v1::AmendReservationRequest::default())), ["id", "request_id", "ask"]);
+    assert_eq!(paths(amend_reservation(v1::AmendReservationRequest::default())), ["id", "ask"]);
     assert_eq!(paths(get_reservation(v1::GetReservationRequest { id: "x".repeat(129) })), ["id"]);
     assert!(get_reservation(v1::GetReservationRequest { id: "x".repeat(128) }).is_ok());
     let kept = confirm_reservation(v1::ConfirmReservationRequest { id: "r".to_owned(), ..Default::default() });
@@ -291,7 +291,7 @@ fn adjustments_are_checked() {
     };
     assert_eq!(adjust_supply(good.clone()).expect("a good request").buckets, 1);
     let wrong = v1::AdjustSupplyRequest { buckets: -1, delta: i64::MIN, ..Default::default() };
-    assert_eq!(paths(adjust_supply(wrong)), ["request_id", "resource", "start", "buckets", "delta"]);
+    assert_eq!(paths(adjust_supply(wrong)), ["resource", "start", "buckets", "delta"]);
     assert_eq!(paths(adjust_supply(v1::AdjustSupplyRequest { buckets: 10_001, ..good })), ["buckets"]);
 }
 
