@@ -13,6 +13,7 @@ use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError, Retent
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 use tokio::task::JoinSet;
 
+use crate::dice::setting;
 use crate::support::*;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -288,4 +289,66 @@ async fn what_ended_while_nobody_looked_comes_back_in_short_steps() {
     let follower = Arc::new(Follower::default());
     again.subscribe(follower.clone()).await.expect("it answers");
     assert_eq!(follower.of(&o.network).level("slot", 0).held, 0);
+}
+
+/// Months of traffic in virtual time on a real directory: neither disk nor start grow with it. Says what it measures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes; DAYS and ORDERS set how many"]
+async fn months_of_traffic_neither_fill_the_disk_nor_slow_the_start() {
+    let (days, orders) = (setting("DAYS", 90), setting("ORDERS", 1_000));
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    let clock = Arc::new(ManualClock::at(BEGIN));
+    let network_id = NetworkId::default_network();
+    let mut after_first_weeks = None;
+    for day in 0..days {
+        let begun = Instant::now();
+        let ledger = EmbeddedLedger::open(EmbeddedConfig::new(dir.path()), clock.clone()).expect("it opens");
+        let started = begun.elapsed();
+        if day == 0 {
+            ledger.execute(&network_id, network(0, "one", &[]), None).await.expect("it is applied");
+        }
+        ledger.execute(&network_id, supply("slot", day as i32, &[1 << 40]), None).await.expect("it is set");
+        let begun = Instant::now();
+        let mut tasks = JoinSet::new();
+        for task in 0..256u64 {
+            let (ledger, id) = (Arc::clone(&ledger), network_id.clone());
+            tasks.spawn(async move {
+                for n in (task..orders).step_by(256) {
+                    let name = format!("day{day}-order{n}");
+                    let draws: Vec<_> = (0..3).map(|i| ("slot", day as i32 - i, 1)).filter(|d| d.1 >= 0).collect();
+                    ledger.execute(&id, hold(&name, &draws), None).await.expect("it is held");
+                    ledger.execute(&id, confirm(&name), None).await.expect("it is confirmed");
+                    ledger.execute(&id, release(&name), None).await.expect("it is released");
+                }
+            });
+        }
+        tasks.join_all().await;
+        let took = begun.elapsed();
+        clock.advance(Span::days(1));
+        // Let it sweep what the day before made old.
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        ledger.close().await;
+        let bytes = size(dir.path());
+        if day % 10 == 9 {
+            let rate = (orders * 3) as f64 / took.as_secs_f64();
+            println!("day {day}: started in {started:?}, {:.0} MB on disk, {rate:.0} commands/s", bytes as f64 / 1e6);
+        }
+        if day == 40 {
+            after_first_weeks = Some(bytes);
+        }
+    }
+    let first = after_first_weeks.expect("DAYS is more than 40");
+    assert!(size(dir.path()) < first + (300 << 20), "the disk fills");
+}
+
+/// Bytes that the files take on disk, without holes.
+fn size(path: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(path).expect("it is there");
+    if meta.is_dir() {
+        let files = std::fs::read_dir(path).expect("it can be listed");
+        files.map(|file| size(&file.expect("it can be listed").path())).sum()
+    } else {
+        meta.blocks() * 512
+    }
 }
