@@ -3,6 +3,7 @@
 mod conformance;
 mod crash;
 mod dice;
+mod outage;
 mod record;
 mod rules;
 mod simulation;

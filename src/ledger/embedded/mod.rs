@@ -246,21 +246,19 @@ impl EmbeddedLedger {
             .map_err(|e| LedgerError::Unavailable(Arc::from(e.to_string())))?
             .map_err(unavailable)
     }
+}
 
-    fn end(&self) {
+impl Drop for EmbeddedLedger {
+    /// Waits for the thread, so that the directory is free after; but not where something went wrong already.
+    fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
+            && !std::thread::panicking()
             && thread.join().is_err()
         {
             tracing::error!("the ledger's thread had panicked");
         }
-    }
-}
-
-impl Drop for EmbeddedLedger {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
