@@ -46,7 +46,8 @@ fn in_words(case: &Case, network: &Network, planned: &Planned) -> Result<Told, S
         let draw = &take.draw;
         let r = network.resource(network.find_resource(draw.resource.as_str()).ok_or("a draw of no resource")?);
         let clock = &case.spec.sites[r.site.at()].time_zone;
-        let minute = |i: i32| (i.div_euclid(r.bucketing.per_day()), i.rem_euclid(r.bucketing.per_day()) * r.bucketing.minutes());
+        let minute =
+            |i: i32| (i.div_euclid(r.bucketing.per_day()), i.rem_euclid(r.bucketing.per_day()) * r.bucketing.minutes());
         let start = |i: i32| at(clock, minute(i).0, minute(i).1);
         if draw.from != start(draw.index) || draw.to != start(draw.index + 1) || draw.units < 1 {
             return Err(format!("the draw {draw:?} does not fit its bucket"));
@@ -136,6 +137,9 @@ pub fn difference(case: &Case) -> Option<String> {
     for line in seen.iter().filter(|l| !expected.contains(l)) {
         text += &format!("  planner  {line}\n");
     }
-    text += &format!("  both     {}\n", expected.iter().filter(|l| seen.contains(l)).cloned().collect::<Vec<_>>().join("; "));
+    text += &format!(
+        "  both     {}\n",
+        expected.iter().filter(|l| seen.contains(l)).cloned().collect::<Vec<_>>().join("; ")
+    );
     Some(text)
 }

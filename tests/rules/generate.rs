@@ -133,7 +133,15 @@ pub fn case(seed: u64) -> Case {
     Case { spec, supply, now, ask }
 }
 
-fn resource(d: &mut Dice, id: String, site: String, kind: Kind, today: i32, scarce: i64, supply: &mut Supply) -> ResourceSpec {
+fn resource(
+    d: &mut Dice,
+    id: String,
+    site: String,
+    kind: Kind,
+    today: i32,
+    scarce: i64,
+    supply: &mut Supply,
+) -> ResourceSpec {
     let minutes = match kind {
         Kind::Stock if d.percent(80) => 1440,
         _ => *d.pick(&[1440, 1440, 1440, 1440, 60, 30, 240, 120, 15]),
@@ -288,7 +296,8 @@ fn ask(d: &mut Dice, spec: &NetworkSpec, home: &str, now: Moment, scarce: i64) -
         when,
         service: maybe(d, 20, &["std", "exp"]),
         channel: maybe(d, 45, &["web", "vip"]),
-        offer: maybe(d, 25, &["bf"]),
+        // An ask can't redeem an offer yet; what is set aside for one is there all the same.
+        offer: None,
         shipments: if d.percent(35) { Shipments::Split } else { Shipments::Together },
     }
 }

@@ -4,6 +4,7 @@
 mod by_hand;
 mod civil;
 mod compare;
+mod dates;
 mod differential;
 mod generate;
 mod notation;

@@ -128,8 +128,16 @@ impl Case {
         let unknown = |word: &str| -> ! { panic!("'{word}' is not understood in '{line}'") };
         match w.next() {
             "now" => self.now = w.moment(),
-            "site" => self.spec.sites.push(SiteSpec { id: w.next().into(), time_zone: w.next().into(), ..SiteSpec::default() }),
-            "zone" => self.spec.zones.push(ZoneSpec { id: w.next().into(), time_zone: w.next().into(), ..ZoneSpec::default() }),
+            "site" => self.spec.sites.push(SiteSpec {
+                id: w.next().into(),
+                time_zone: w.next().into(),
+                ..SiteSpec::default()
+            }),
+            "zone" => self.spec.zones.push(ZoneSpec {
+                id: w.next().into(),
+                time_zone: w.next().into(),
+                ..ZoneSpec::default()
+            }),
             "channel" => self.spec.channels.push(ChannelSpec { id: w.next().into(), ..ChannelSpec::default() }),
             kind @ ("capacity" | "stock") => {
                 let mut r = ResourceSpec {
@@ -169,7 +177,16 @@ impl Case {
             }
             "supply" => {
                 let id = w.next();
-                let per_day = self.spec.resources.iter().find(|r| r.id == id).expect("a resource above").bucket.as_ref().expect("a length").per_day();
+                let per_day = self
+                    .spec
+                    .resources
+                    .iter()
+                    .find(|r| r.id == id)
+                    .expect("a resource above")
+                    .bucket
+                    .as_ref()
+                    .expect("a length")
+                    .per_day();
                 let begins = w.next();
                 let (date, time) = begins.split_once('T').unwrap_or((begins, "00:00"));
                 let index = day_of_text(date) * per_day + minutes_of(time) * per_day / 1440;
@@ -231,7 +248,10 @@ impl Case {
                         "transit" => lane.transit_days = w.number(),
                         "delivers" => lane.delivery_days = w.days(),
                         "holidays" => lane.holidays = w.list(),
-                        "draws" => (lane.resource, lane.per_shipment, lane.per_item) = (w.next().into(), w.number(), w.number()),
+                        "draws" => {
+                            (lane.resource, lane.per_shipment, lane.per_item) =
+                                (w.next().into(), w.number(), w.number())
+                        }
                         "takes" => lane.transit_time = Ok(Some(Span::minutes(w.number()))),
                         other => unknown(other),
                     }
@@ -317,24 +337,41 @@ impl Case {
         for ((id, index), b) in &self.supply {
             let set = b.set.map_or(String::new(), |n| format!(" set {n}"));
             let pools: String = b.pools.iter().map(|(p, n)| format!(" pool {p} {n}")).collect();
-            let _ = writeln!(t, "supply {id} {}{set}{}{pools}", bucket_name(spec, id, *index), number("drawn", b.drawn));
+            let _ =
+                writeln!(t, "supply {id} {}{set}{}{pools}", bucket_name(spec, id, *index), number("drawn", b.drawn));
         }
         for p in &spec.processes {
             for s in &p.steps {
                 let resource = if s.resource.is_empty() { "-" } else { &s.resource };
                 let draw = number("line", s.per_line) + &number("item", s.per_item);
                 let how = word("cutoff", &s.cutoff) + if s.divisible { " divisible" } else { "" };
-                let lead = number("lead", s.lead_time.as_ref().map_or(0, minutes)) + &number("days", s.lead_days.into());
+                let lead =
+                    number("lead", s.lead_time.as_ref().map_or(0, minutes)) + &number("days", s.lead_days.into());
                 let _ = writeln!(t, "step {} {resource}{draw}{how}{lead}", p.id);
             }
         }
         for p in &spec.products {
             for s in &p.sources {
-                let _ = writeln!(t, "source {} {}{}{}", p.sku, s.site, word("stock", &s.stock), word("process", &s.process));
+                let _ = writeln!(
+                    t,
+                    "source {} {}{}{}",
+                    p.sku,
+                    s.site,
+                    word("stock", &s.stock),
+                    word("process", &s.process)
+                );
             }
         }
         for l in &spec.lanes {
-            let _ = write!(t, "lane {} {} {}{}{}", l.id, l.site, l.zone, word("service", &l.service), days("departs", &l.departure_days));
+            let _ = write!(
+                t,
+                "lane {} {} {}{}{}",
+                l.id,
+                l.site,
+                l.zone,
+                word("service", &l.service),
+                days("departs", &l.departure_days)
+            );
             let _ = write!(t, "{}{}", word("at", &l.departure_time), number("transit", l.transit_days.into()));
             let _ = write!(t, "{}{}", days("delivers", &l.delivery_days), word("holidays", &l.holidays.join(",")));
             if !l.resource.is_empty() {

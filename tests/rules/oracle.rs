@@ -240,7 +240,8 @@ impl<'a> Oracle<'a> {
             ready = self.pick(book, self.shelf(&source.stock), i64::from(quantity), now)?;
         }
         if !source.process.is_empty() {
-            let process = self.spec.processes.iter().find(|p| p.id == source.process).expect("a process of the network");
+            let process =
+                self.spec.processes.iter().find(|p| p.id == source.process).expect("a process of the network");
             for step in &process.steps {
                 ready = self.step(book, step, source, quantity, ready)?;
             }
@@ -265,7 +266,14 @@ impl<'a> Oracle<'a> {
         None
     }
 
-    fn step(&self, book: &mut Book, step: &StepSpec, source: &SourceSpec, quantity: i32, ready: Moment) -> Option<Moment> {
+    fn step(
+        &self,
+        book: &mut Book,
+        step: &StepSpec,
+        source: &SourceSpec,
+        quantity: i32,
+        ready: Moment,
+    ) -> Option<Moment> {
         let draw = step.per_line + step.per_item * i64::from(quantity);
         let mut start = ready;
         if !step.resource.is_empty() && draw > 0 {
@@ -365,9 +373,6 @@ impl<'a> Oracle<'a> {
             }
         }
         if lane.resource.is_empty() {
-            if matches!(aim, Aim::Window(..)) {
-                return None;
-            }
             part.date = day;
             (part.from, part.by) = match transit_time {
                 Some(_) => (part.departs, earliest),
@@ -380,7 +385,7 @@ impl<'a> Oracle<'a> {
         while day <= last_day {
             for slot in &shelf.slots {
                 let there = if shelf.per_day == 1 {
-                    slot.index == day && slot.end > self.now && !matches!(aim, Aim::Window(..))
+                    slot.index == day && slot.end > self.now
                 } else {
                     let within = match aim {
                         Aim::Window(from, to) => from <= slot.start && slot.end <= to,
@@ -454,19 +459,18 @@ impl<'a> Oracle<'a> {
     }
 
     /// So many items of the line by this candidate, on top of what the plan has, as though `now` were then.
-    fn part(&self, plan: &Plan, line: usize, quantity: i32, candidate: Candidate, aim: Aim, now: Moment) -> Option<Plan> {
+    fn part(
+        &self,
+        plan: &Plan,
+        line: usize,
+        quantity: i32,
+        candidate: Candidate,
+        aim: Aim,
+        now: Moment,
+    ) -> Option<Plan> {
         let source = &self.sources(line)[candidate.source];
         let lane = &self.spec.lanes[candidate.lane];
-        let part = Part {
-            line,
-            quantity,
-            candidate,
-            departs: now,
-            from: now,
-            by: now,
-            date: 0,
-            bucket: None,
-        };
+        let part = Part { line, quantity, candidate, departs: now, from: now, by: now, date: 0, bucket: None };
         if aim == Aim::Early {
             let mut next = plan.clone();
             let ready = self.make(&mut next.book, source, quantity, now)?;
@@ -484,7 +488,9 @@ impl<'a> Oracle<'a> {
         let clock = &self.site(&source.site).time_zone;
         for day in (day_of(clock, now)..=day_of(clock, over)).rev() {
             let mut made = plan.clone();
-            let Some(ready) = self.make(&mut made.book, source, quantity, now.max(begin_of(clock, day))) else { continue };
+            let Some(ready) = self.make(&mut made.book, source, quantity, now.max(begin_of(clock, day))) else {
+                continue;
+            };
             if ready > over {
                 continue;
             }
@@ -495,7 +501,9 @@ impl<'a> Oracle<'a> {
                 let arrives = self.arrive(&mut next.book, &mut part, aim).is_some();
                 let yes = match aim {
                     Aim::Day(day) => part.date == day,
-                    _ => true,
+                    // Where a lane has no slots, the window of arrival is what has to lie in the window that was asked for.
+                    Aim::Window(from, to) => from <= part.from && part.by <= to,
+                    Aim::Early => unreachable!(),
                 };
                 if arrives && yes {
                     next.parts.push(part);
@@ -589,7 +597,15 @@ impl<'a> Oracle<'a> {
     }
 
     /// As many items as can come in time from each candidate in turn.
-    fn as_many(&self, plan: &mut Plan, line: usize, rest: &mut i32, aim: Aim, now: Moment, in_time: impl Fn(&Part) -> bool) {
+    fn as_many(
+        &self,
+        plan: &mut Plan,
+        line: usize,
+        rest: &mut i32,
+        aim: Aim,
+        now: Moment,
+        in_time: impl Fn(&Part) -> bool,
+    ) {
         for candidate in self.candidates(line, None) {
             for quantity in (1..=*rest).rev() {
                 let next = self.part(plan, line, quantity, candidate, aim, now);
@@ -616,9 +632,13 @@ impl<'a> Oracle<'a> {
         let clock = self.zone_clock();
         let ends = self.shelves.iter().filter_map(|s| s.slots.last()).map(|slot| day_of(clock, slot.end));
         let holidays = self.spec.lanes.iter().flat_map(|l| &l.holidays).map(|d| crate::civil::day_of_text(d));
-        let work: i64 = self.spec.processes.iter().flat_map(|p| &p.steps).map(|s| s.lead_time.as_ref().expect("a span").0).sum();
+        let work: i64 =
+            self.spec.processes.iter().flat_map(|p| &p.steps).map(|s| s.lead_time.as_ref().expect("a span").0).sum();
         let days: i32 = self.spec.processes.iter().flat_map(|p| &p.steps).map(|s| s.lead_days).sum();
-        ends.chain(holidays).chain([day_of(clock, self.now)]).max().unwrap_or(0) + days + (work / surety::domain::time::DAY) as i32 + 35
+        ends.chain(holidays).chain([day_of(clock, self.now)]).max().unwrap_or(0)
+            + days
+            + (work / surety::domain::time::DAY) as i32
+            + 35
     }
 
     pub fn quote(&self) -> Told {
@@ -636,10 +656,34 @@ impl<'a> Oracle<'a> {
         };
         match found {
             None => Told { verdict: Verdict::Unavailable, promise: None, takes: Taken::new() },
-            Some(plan) => {
-                Told { verdict, promise: Some(self.promise(&plan, aim)), takes: self.taken(&plan) }
-            }
+            Some(plan) => Told { verdict, promise: Some(self.promise(&plan, aim)), takes: self.taken(&plan) },
         }
+    }
+
+    /// The order for this day, as late as it can be, whatever the ask says; with what it takes.
+    pub fn on_day(&self, day: i32) -> Option<(Promised, Taken)> {
+        let plan = self.plan(Aim::Day(day))?;
+        Some((self.promise(&plan, Aim::Day(day)), self.taken(&plan)))
+    }
+
+    /// The order for this slot, likewise.
+    pub fn in_slot(&self, from: Moment, to: Moment) -> Option<(Promised, Taken)> {
+        let plan = self.plan(Aim::Window(from, to))?;
+        Some((self.promise(&plan, Aim::Window(from, to)), self.taken(&plan)))
+    }
+
+    /// The slots of the lanes to the zone of this service that begin on the day, each once.
+    pub fn slots_on(&self, day: i32, service: &str) -> BTreeSet<(Moment, Moment)> {
+        let lanes = self
+            .spec
+            .lanes
+            .iter()
+            .filter(|l| l.zone == self.zone_id() && l.service == service && !l.resource.is_empty());
+        lanes
+            .map(|l| self.shelf(&l.resource))
+            .filter(|shelf| shelf.per_day > 1)
+            .flat_map(|shelf| shelf.slots.iter().filter(|slot| slot.zone_day == day).map(|slot| (slot.start, slot.end)))
+            .collect()
     }
 
     fn taken(&self, plan: &Plan) -> Taken {
