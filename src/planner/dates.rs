@@ -1,0 +1,157 @@
+//! The dates that a date picker may offer, each with what is left of it: every day is asked as on_date would be, every slot
+//! as in_window would be (rule 15).
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::choose::Goal;
+use super::overlay::{Entry, Overlay};
+use super::resolve::ResolvedAsk;
+use super::search::Search;
+use crate::domain::answer::PromiseDate;
+use crate::domain::bucket::Availability;
+use crate::domain::limits::MAX_REMAINING;
+use crate::domain::network::Network;
+use crate::domain::time::{Day, Moment};
+
+/// The dates, windows and services on which the ask can be promised, of the `days` days from `from` on (today in the zone
+/// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none.
+pub fn dates<A: Availability + ?Sized>(
+    network: &Network,
+    availability: &A,
+    ask: &ResolvedAsk,
+    from: Option<Day>,
+    days: i32,
+    now: Moment,
+) -> Vec<PromiseDate> {
+    let zone = &network.zone(ask.zone).calendar;
+    let today = zone.day_of(now);
+    let from = from.unwrap_or(today);
+    let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
+    let mut found = Vec::new();
+    for service in services(network, ask) {
+        let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
+        let slotted = |lane| {
+            let resource = network.lane(lane).resource;
+            resource.is_some_and(|r| !network.resource(r).bucketing.is_days())
+        };
+        let whole = ask.with_lanes(|lane| !slotted(lane));
+        if whole.lines.iter().all(|l| !l.candidates.is_empty()) {
+            let mut day = first;
+            let mut search = Search::new(network, availability, &whole, now);
+            while day < end {
+                found.extend(search.promise_date(Goal::OnDate(day), &service));
+                day = day + 1;
+            }
+        }
+        let slots = ask.with_lanes(slotted);
+        if whole.lines.iter().any(|l| l.candidates.is_empty()) && slots.lines.iter().any(|l| l.candidates.is_empty()) {
+            // Some lines come in slots only and others on days only: the day is what they have in common.
+            let mut search = Search::new(network, availability, &ask, now);
+            let mut day = first;
+            while day < end {
+                found.extend(search.promise_date(Goal::OnDate(day), &service));
+                day = day + 1;
+            }
+        }
+        if slots.lines.iter().all(|l| !l.candidates.is_empty()) {
+            let mut search = Search::new(network, availability, &slots, now);
+            let mut day = first;
+            while day < end {
+                for (from, to) in search.windows(day) {
+                    found.extend(search.promise_date(Goal::InWindow(from, to), &service));
+                }
+                day = day + 1;
+            }
+        }
+    }
+    found.sort_by(|a, b| {
+        (a.date, a.arrives_from, a.arrives_by, &a.service).cmp(&(b.date, b.arrives_from, b.arrives_by, &b.service))
+    });
+    found
+}
+
+/// The services of the ask's lanes, each once.
+fn services(network: &Network, ask: &ResolvedAsk) -> SmallVec<[Arc<str>; 4]> {
+    let mut services: SmallVec<[Arc<str>; 4]> = SmallVec::new();
+    for candidate in ask.lines.iter().flat_map(|l| &l.candidates) {
+        let service = &network.lane(candidate.lane).service;
+        if !services.contains(service) {
+            services.push(Arc::clone(service));
+        }
+    }
+    services
+}
+
+impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
+    /// The slots of the first line's lanes that begin on the day of the zone and have anything free, each window once.
+    fn windows(&self, day: Day) -> SmallVec<[(Moment, Moment); 16]> {
+        let zone = self.zone_calendar();
+        let (begins, ends) = (zone.start_of(day), zone.start_of(day + 1));
+        let mut windows = SmallVec::new();
+        let mut seen: SmallVec<[usize; 4]> = SmallVec::new();
+        for candidate in self.ask.lines.iter().flat_map(|l| &l.candidates) {
+            let Some(slot) = self.network.lane(candidate.lane).resource.map(|r| self.slot(r)) else { continue };
+            if seen.contains(&slot) {
+                continue;
+            }
+            seen.push(slot);
+            let resource = &self.slots[slot];
+            resource.up(resource.resource.bucketing.from(resource.calendar, begins), &self.ask.pools, |index, _| {
+                let window = (resource.start(index), resource.bucket_end(index));
+                if window.0 < ends && !windows.contains(&window) {
+                    windows.push(window);
+                }
+                window.0 >= ends
+            });
+        }
+        windows
+    }
+
+    fn promise_date(&mut self, goal: Goal, service: &Arc<str>) -> Option<PromiseDate> {
+        if !self.place_late(goal) {
+            return None;
+        }
+        let promise = self.promise(goal)?;
+        let remaining = self.play(goal);
+        Some(PromiseDate {
+            date: promise.date,
+            service: Arc::clone(service),
+            arrives_from: promise.arrives_from,
+            arrives_by: promise.arrives_by,
+            order_by: promise.order_by,
+            remaining,
+        })
+    }
+
+    /// How many orders like the one in the overlay could be taken one after the other: as many as its draws fit, then
+    /// planned again on what is left, until there is no yes. Leaves the overlay empty.
+    fn play(&mut self, goal: Goal) -> i64 {
+        let mut count: i64 = 0;
+        let mut plan: SmallVec<[Entry; 8]> = SmallVec::from_slice(self.overlay.sums());
+        self.overlay = Overlay::default();
+        loop {
+            let fit = plan.iter().map(|e| self.free(e.slot as usize, e.index) / e.units).min().unwrap_or(MAX_REMAINING);
+            let copies = fit.min(MAX_REMAINING - count);
+            count += copies;
+            for e in &plan {
+                self.overlay.take(e.slot, e.index, e.units.saturating_mul(copies));
+            }
+            let mark = self.overlay.mark();
+            if count >= MAX_REMAINING || copies == 0 || !self.place_late(goal) {
+                break;
+            }
+            plan.clear();
+            for e in self.overlay.taken_since(mark) {
+                match plan.iter_mut().find(|p| (p.slot, p.index) == (e.slot, e.index)) {
+                    Some(same) => same.units += e.units,
+                    None => plan.push(*e),
+                }
+            }
+            self.overlay.back_to(mark);
+        }
+        self.overlay = Overlay::default();
+        count
+    }
+}

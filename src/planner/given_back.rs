@@ -1,0 +1,82 @@
+//! Availability with the draws of one reservation given back, so that an amendment may take them again.
+
+use std::ops::Deref;
+
+use crate::domain::bucket::{Availability, Levels, PoolLevel};
+use crate::domain::draw::{Draw, Pool};
+use crate::domain::network::{Network, ResourceIdx};
+
+/// A base with some draws given back to the pools they came from. What the draws touch is read once, when this is made; all
+/// else is read from the base.
+pub struct GivenBack<'a, A: ?Sized> {
+    base: &'a A,
+    /// By resource, ascending.
+    changed: Vec<(ResourceIdx, Levels)>,
+}
+
+impl<'a, A: Availability + ?Sized> GivenBack<'a, A> {
+    /// Gives back the draws of a reservation that is held, or else confirmed. Draws of resources that the network does not
+    /// know are passed over.
+    pub fn new(network: &Network, base: &'a A, draws: &[Draw], held: bool) -> Self {
+        let mut changed: Vec<(ResourceIdx, Levels)> = Vec::new();
+        for draw in draws {
+            let Some(resource) = network.find_resource(draw.resource.as_str()) else { continue };
+            let at = match changed.binary_search_by_key(&resource, |(r, _)| *r) {
+                Ok(at) => at,
+                Err(at) => {
+                    changed.insert(at, (resource, base.levels(resource).clone()));
+                    at
+                }
+            };
+            let levels = &mut changed[at].1;
+            let mut level = levels.get(draw.index).cloned().unwrap_or_default();
+            if held {
+                level.held -= draw.units;
+            } else {
+                level.confirmed -= draw.units;
+            }
+            if draw.pool != Pool::Common {
+                let pools = level.pools.get_or_insert_default();
+                match pools.iter_mut().find(|p| p.pool == draw.pool) {
+                    Some(pool) => pool.left += draw.units,
+                    None => pools.push(PoolLevel { pool: draw.pool.clone(), left: draw.units }),
+                }
+            }
+            levels.put(draw.index, level);
+        }
+        GivenBack { base, changed }
+    }
+}
+
+/// Levels of the base, or those that were changed.
+pub enum GivenBackLevels<'a, B> {
+    /// Untouched.
+    Base(B),
+    /// With draws given back.
+    Changed(&'a Levels),
+}
+
+impl<B: Deref<Target = Levels>> Deref for GivenBackLevels<'_, B> {
+    type Target = Levels;
+
+    fn deref(&self) -> &Levels {
+        match self {
+            GivenBackLevels::Base(levels) => levels,
+            GivenBackLevels::Changed(levels) => levels,
+        }
+    }
+}
+
+impl<A: Availability + ?Sized> Availability for GivenBack<'_, A> {
+    type Levels<'b>
+        = GivenBackLevels<'b, A::Levels<'b>>
+    where
+        Self: 'b;
+
+    fn levels(&self, resource: ResourceIdx) -> Self::Levels<'_> {
+        match self.changed.binary_search_by_key(&resource, |(r, _)| *r) {
+            Ok(at) => GivenBackLevels::Changed(&self.changed[at].1),
+            Err(_) => GivenBackLevels::Base(self.base.levels(resource)),
+        }
+    }
+}

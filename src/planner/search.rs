@@ -1,0 +1,204 @@
+//! The state of one search: the resources that the ask may read, each with its levels as of the answer's beginning, and what
+//! the ask has taken of them so far.
+
+use smallvec::SmallVec;
+
+use super::overlay::Overlay;
+use super::resolve::ResolvedAsk;
+use crate::domain::bucket::{Availability, BucketLevel, Levels};
+use crate::domain::calendar::Calendar;
+use crate::domain::draw::Pool;
+use crate::domain::network::{Network, Resource, ResourceIdx};
+use crate::domain::time::{Day, Moment};
+
+/// See the module.
+pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
+    pub network: &'a Network,
+    pub ask: &'a ResolvedAsk,
+    pub now: Moment,
+    /// As though every bucket, with supply or without, held as much as one likes: what time alone allows.
+    pub unlimited: bool,
+    pub slots: SmallVec<[Slot<'a, A>; 8]>,
+    pub overlay: Overlay,
+}
+
+/// One resource as the search reads it.
+pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
+    pub resource: &'a Resource,
+    pub calendar: &'a Calendar,
+    levels: A::Levels<'a>,
+    /// The civil day of its site on which `now` lies.
+    pub today: Day,
+    /// No bucket from this one on can have supply (rule 18).
+    pub end: i32,
+}
+
+impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
+    pub fn new(network: &'a Network, availability: &'a A, ask: &'a ResolvedAsk, now: Moment) -> Self {
+        let slots = ask
+            .resources
+            .iter()
+            .map(|&at| {
+                let resource = network.resource(at);
+                let calendar = network.calendar_of(resource);
+                let levels = availability.levels(at);
+                let today = calendar.day_of(now);
+                // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
+                let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
+                let standing = match resource.weekly {
+                    Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
+                    None => i32::MIN,
+                };
+                Slot { resource, calendar, levels, today, end: known.max(standing) }
+            })
+            .collect();
+        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default() }
+    }
+
+    /// The place of a resource in `slots`.
+    pub fn slot(&self, resource: ResourceIdx) -> usize {
+        let all = &self.ask.resources;
+        let found =
+            if all.len() <= 8 { all.iter().position(|&r| r == resource) } else { all.binary_search(&resource).ok() };
+        found.expect("resolving noted every resource of every candidate")
+    }
+
+    /// What the ask may still draw from a bucket, its own draws so far counted (rule 17).
+    pub fn free(&self, slot: usize, index: i32) -> i64 {
+        if self.unlimited {
+            return i64::MAX;
+        }
+        self.slots[slot].free(index, &self.ask.pools) - self.overlay.units(slot as u32, index)
+    }
+}
+
+impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// The units that the standing plan gives a bucket, which is nothing before today (rule 3).
+    fn standing(&self, index: i32) -> i64 {
+        if index < self.resource.bucketing.first_of(self.today) { 0 } else { self.resource.standing(index, self.today) }
+    }
+
+    fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
+        let Some(level) = level else { return self.standing(index) };
+        let standing = if level.set.is_some() { 0 } else { self.standing(index) };
+        let balance = level.balance(standing);
+        if balance < 0 || pools.is_empty() || level.pools.is_none() {
+            return balance.max(0);
+        }
+        pools.iter().map(|pool| level.available(standing, pool)).sum::<i64>() + balance
+    }
+
+    /// What the pools can give together, before any draw of this ask.
+    pub fn free(&self, index: i32, pools: &[Pool]) -> i64 {
+        if index >= self.end {
+            return 0;
+        }
+        self.free_in(index, self.levels.get(index), pools)
+    }
+
+    /// Whether a bucket has no length, so that it is not used (rule 2).
+    pub fn is_void(&self, index: i32) -> bool {
+        self.resource.bucketing.is_void(self.calendar, index)
+    }
+
+    pub fn start(&self, index: i32) -> Moment {
+        self.resource.bucketing.start(self.calendar, index)
+    }
+
+    pub fn bucket_end(&self, index: i32) -> Moment {
+        self.resource.bucketing.end(self.calendar, index)
+    }
+
+    /// Visits the buckets from `from` on that can give something, until `done` says so. Those without length are passed over.
+    pub fn up(&self, from: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
+        let mut known = self.levels.from(from).iter();
+        if self.resource.weekly.is_none() {
+            for (index, level) in known {
+                let free = self.free_in(*index, Some(level), pools);
+                if free > 0 && !self.is_void(*index) && done(*index, free) {
+                    return;
+                }
+            }
+            return;
+        }
+        let mut next = known.next();
+        for index in from..self.end {
+            let level = match next {
+                Some((at, level)) if *at == index => {
+                    next = known.next();
+                    Some(level)
+                }
+                _ => None,
+            };
+            let free = self.free_in(index, level, pools);
+            if free > 0 && !self.is_void(index) && done(index, free) {
+                return;
+            }
+        }
+    }
+
+    /// Visits the buckets from `from` down to `floor` that can give something, until `done` says so.
+    pub fn down(&self, from: i32, floor: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
+        let from = from.min(self.end.saturating_sub(1));
+        let all = self.levels.all();
+        let upto = all.partition_point(|(i, _)| *i <= from);
+        let mut known = all[..upto].iter().rev().take_while(|(i, _)| *i >= floor).peekable();
+        if self.resource.weekly.is_some() {
+            let today = self.resource.bucketing.first_of(self.today).max(floor);
+            for index in (today..=from).rev() {
+                let level = known.next_if(|(at, _)| *at == index).map(|(_, level)| level);
+                let free = self.free_in(index, level, pools);
+                if free > 0 && !self.is_void(index) && done(index, free) {
+                    return;
+                }
+            }
+        }
+        for (index, level) in known {
+            let free = self.free_in(*index, Some(level), pools);
+            if free > 0 && !self.is_void(*index) && done(*index, free) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the day has any supply, drawn or not (rule 7).
+    fn has_supply(&self, day: Day) -> bool {
+        let bucketing = self.resource.bucketing;
+        (bucketing.first_of(day)..bucketing.first_of(day + 1)).any(|index| {
+            let set = self.levels.get(index).and_then(|level| level.set);
+            set.unwrap_or_else(|| self.standing(index)) > 0 && !self.is_void(index)
+        })
+    }
+
+    /// The n-th day after this one that has supply; none beyond the last bucket (rule 18).
+    pub fn supplied_after(&self, day: Day, n: i32) -> Option<Day> {
+        let (mut day, mut left) = (day, n);
+        while left > 0 {
+            day = day + 1;
+            if self.resource.bucketing.first_of(day) >= self.end {
+                return None;
+            }
+            left -= i32::from(self.has_supply(day));
+        }
+        Some(day)
+    }
+
+    /// The earliest day such that it and those after it, up to `last`, have n days with supply; none before today.
+    pub fn supplied_until(&self, last: Day, n: i32) -> Option<Day> {
+        let (mut day, mut left) = (last.min(self.resource.bucketing.day_of(self.end.saturating_sub(1))), n);
+        loop {
+            if day < self.today {
+                return None;
+            }
+            left -= i32::from(self.has_supply(day));
+            if left == 0 {
+                return Some(day);
+            }
+            day = day - 1;
+        }
+    }
+}

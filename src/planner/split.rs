@@ -1,0 +1,162 @@
+//! Rule 16, SPLIT: a line in parts, where that helps.
+
+use super::choose::Goal;
+use super::lane::Target;
+use super::overlay::{Part, Tail};
+use super::resolve::Candidate;
+use super::search::Search;
+use crate::domain::bucket::Availability;
+use crate::domain::limits::MAX_PARTS;
+use crate::domain::time::Moment;
+
+impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
+    /// Each line on its own, in parts as early as they can be; whether all of them meet the goal. None: not all can be had.
+    pub fn split_early(&mut self, goal: Goal) -> Option<bool> {
+        let mark = self.overlay.mark();
+        let mut met = true;
+        for line in 0..self.ask.lines.len() {
+            match self.split_line(line, goal) {
+                Some(this) => met &= this,
+                None => {
+                    self.overlay.back_to(mark);
+                    return None;
+                }
+            }
+        }
+        Some(met)
+    }
+
+    fn split_line(&mut self, line: usize, goal: Goal) -> Option<bool> {
+        let quantity = self.ask.lines[line].quantity;
+        let mark = self.overlay.mark();
+        if goal.has_deadline() {
+            // One shipment, where one candidate can give all of it by then.
+            match self.place_line(line, quantity, goal, None) {
+                Some(true) => return Some(true),
+                _ => self.overlay.back_to(mark),
+            }
+        }
+        if let Some(met) = self.split_in_parts(line, quantity, goal) {
+            return Some(met);
+        }
+        self.overlay.back_to(mark);
+        self.place_line(line, quantity, goal, None)
+    }
+
+    fn split_in_parts(&mut self, line: usize, quantity: i32, goal: Goal) -> Option<bool> {
+        let mut left = quantity;
+        let mut parts = 0;
+        if goal.has_deadline() {
+            left -= self.parts_by(line, left, &mut parts, |search, part| search.plan_meeting(part, goal));
+            if left == 0 {
+                return Some(true);
+            }
+        }
+        while left > 0 && parts + 1 < MAX_PARTS {
+            // The earliest arrival of one more item, and as many as can come by then.
+            let by = self.earliest_of_one(line)?;
+            let taken =
+                self.parts_by(line, left, &mut parts, |search, part| search.plan_meeting(part, Goal::ByTime(by)));
+            if taken == 0 {
+                return None;
+            }
+            left -= taken;
+        }
+        if left > 0 {
+            self.place_line(line, left, Goal::Earliest, None)?;
+        }
+        Some(!goal.has_deadline())
+    }
+
+    /// As many of the items as each candidate in turn can bring.
+    fn parts_by(
+        &mut self,
+        line: usize,
+        quantity: i32,
+        parts: &mut usize,
+        mut place: impl FnMut(&mut Self, Part) -> bool,
+    ) -> i32 {
+        let ask = self.ask;
+        let mut left = quantity;
+        for &candidate in &ask.lines[line].candidates {
+            if left == 0 || *parts + 1 >= MAX_PARTS {
+                break;
+            }
+            let taken = self.most(line, left, candidate, &mut place);
+            left -= taken;
+            *parts += usize::from(taken > 0);
+        }
+        quantity - left
+    }
+
+    /// The largest quantity that the candidate can place; places it.
+    pub fn most(
+        &mut self,
+        line: usize,
+        quantity: i32,
+        candidate: Candidate,
+        place: &mut impl FnMut(&mut Self, Part) -> bool,
+    ) -> i32 {
+        let part = |quantity| Part { line: line as u32, quantity, candidate };
+        if place(self, part(quantity)) {
+            return quantity;
+        }
+        let mark = self.overlay.mark();
+        let (mut low, mut high) = (0, quantity);
+        let mut best: Option<Tail> = None;
+        while high - low > 1 {
+            // One first: mostly it is nothing at all.
+            let middle = if low == 0 && best.is_none() && high == quantity { 1 } else { low + (high - low) / 2 };
+            if place(self, part(middle)) {
+                best = Some(self.overlay.cut(mark));
+                low = middle;
+            } else if middle == 1 {
+                return 0;
+            } else {
+                high = middle;
+            }
+        }
+        if let Some(best) = best {
+            self.overlay.paste(&best);
+        }
+        low
+    }
+
+    /// Plans the part and keeps it only if it meets the goal.
+    pub fn plan_meeting(&mut self, part: Part, goal: Goal) -> bool {
+        let mark = self.overlay.mark();
+        if !self.plan(part, self.now) {
+            return false;
+        }
+        let met = goal.is_met(&self.overlay.legs_since(mark)[0]);
+        if !met {
+            self.overlay.back_to(mark);
+        }
+        met
+    }
+
+    fn earliest_of_one(&mut self, line: usize) -> Option<Moment> {
+        let ask = self.ask;
+        let mark = self.overlay.mark();
+        let mut earliest = None;
+        for &candidate in &ask.lines[line].candidates {
+            if self.plan(Part { line: line as u32, quantity: 1, candidate }, self.now) {
+                let by = self.overlay.legs_since(mark)[0].arrives_by;
+                earliest = Some(earliest.map_or(by, |e: Moment| e.min(by)));
+                self.overlay.back_to(mark);
+            }
+        }
+        earliest
+    }
+
+    /// Each line on its own, in parts that all hit the target.
+    pub fn split_late(&mut self, target: Target) -> bool {
+        (0..self.ask.lines.len()).all(|line| {
+            let quantity = self.ask.lines[line].quantity;
+            self.place_line_late(line, quantity, target, None) || {
+                let mut parts = 0;
+                self.parts_by(line, quantity, &mut parts, |search, part| search.plan_late(part, target)) == quantity
+            }
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! The rules as tables: each test is named by the rule that it holds.
+
+mod choosing;
+mod steps;
+mod transport;
+pub(super) mod world;
