@@ -11,6 +11,7 @@ use crate::compare::built;
 use crate::generate;
 use crate::notation::Case;
 use crate::oracle::{Oracle, Promised, Supply, Taken};
+use crate::shrink::shrink;
 
 /// Counted up to here; more is as good as any number.
 const MANY: i64 = 25;
@@ -121,8 +122,9 @@ fn dates_equal_the_oracles() {
     for seed in first..first + cases {
         let mut case = generate::case(seed);
         case.ask.when = When::Any;
-        if let Some(text) = difference(&case, 4) {
-            println!("--- SURETY_SEED={seed} SURETY_DATE_CASES=1\n{case}{text}");
+        if difference(&case, 4).is_some() {
+            let (small, text) = shrink(case, |case| difference(case, 4));
+            println!("--- SURETY_SEED={seed} SURETY_DATE_CASES=1\n{small}{text}");
             found.push(seed);
         }
     }

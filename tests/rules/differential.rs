@@ -16,7 +16,7 @@ fn run(share: u64, shares: u64) {
     for seed in (first..first + cases).filter(|seed| seed % shares == share) {
         let case = generate::case(seed);
         if difference(&case).is_some() {
-            let (small, text) = shrink(case);
+            let (small, text) = shrink(case, difference);
             let report = format!("--- SURETY_SEED={seed} SURETY_CASES=1\n{small}{text}");
             println!("{report}");
             found.push(seed);

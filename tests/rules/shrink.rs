@@ -3,12 +3,13 @@
 use surety::domain::ask::{Destination, Shipments, When};
 use surety::domain::time::{Moment, Span};
 
-use crate::compare::{built, difference};
+use crate::compare::built;
 use crate::notation::{Case, plain_lane, plain_step};
 
 /// The smallest case that was found, with its difference.
-pub fn shrink(case: Case) -> (Case, String) {
-    let mut best = (case.clone(), difference(&case).expect("a difference to begin with"));
+pub fn shrink(case: Case, difference: impl Fn(&Case) -> Option<String>) -> (Case, String) {
+    let text = difference(&case).expect("a difference to begin with");
+    let mut best = (case, text);
     let mut tries = 3_000;
     loop {
         let mut better = None;

@@ -2,30 +2,24 @@
 //! calendar tables. It reads the plain document and a plain table of supply, so that it shares neither the builder nor
 //! the planner with what it is compared to. Slow, and meant to be obviously right.
 
+mod answer;
+mod lanes;
+mod shelf;
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use surety::domain::answer::Verdict;
 use surety::domain::ask::{Ask, Destination, Shipments, When};
 use surety::domain::draw::Pool;
 use surety::domain::limits::{MAX_DAYS_AHEAD, MAX_PARTS};
-use surety::domain::network::{LaneSpec, NetworkSpec, ResourceSpec, SiteSpec, SourceSpec, StepSpec, WeeklySpec};
-use surety::domain::time::{Moment, Span};
+use surety::domain::network::{NetworkSpec, SiteSpec, SourceSpec};
+use surety::domain::time::Moment;
 
-use crate::civil::{at, begin_of, date_text, day_of, minutes_of, weekday};
+use crate::civil::{begin_of, day_of};
 
-/// What is known of one bucket.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bucket {
-    /// The supply that was set.
-    pub set: Option<i64>,
-    /// Units drawn before.
-    pub drawn: i64,
-    /// Set aside and not yet drawn.
-    pub pools: Vec<(Pool, i64)>,
-}
-
-/// What is known, by resource and by bucket: its day times the buckets a day, plus its place in the day.
-pub type Supply = BTreeMap<(String, i32), Bucket>;
+pub use shelf::{Bucket, Supply};
+use shelf::{Shelf, Slot};
 
 /// What an answer takes: units by resource, bucket and pool.
 pub type Taken = BTreeMap<(String, i32, Pool), i64>;
@@ -87,85 +81,6 @@ struct Book {
     taken: Vec<(usize, i32, Pool, i64)>,
     /// Lanes and the buckets in which something arrives by them already: per_shipment is paid there.
     trips: BTreeSet<(usize, i32)>,
-}
-
-/// A bucket that has some time.
-#[derive(Debug)]
-struct Slot {
-    index: i32,
-    start: Moment,
-    end: Moment,
-    /// The day of the zone on which it begins.
-    zone_day: i32,
-    /// Its supply.
-    units: i64,
-    /// What this ask could draw before it drew anything, from which pool first.
-    room: Vec<(Pool, i64)>,
-}
-
-/// A resource with its buckets in their order, from the first to the last that can have supply.
-#[derive(Debug)]
-struct Shelf<'a> {
-    spec: &'a ResourceSpec,
-    place: usize,
-    clock: &'a str,
-    per_day: i32,
-    slots: Vec<Slot>,
-}
-
-impl<'a> Shelf<'a> {
-    fn new(spec: &'a NetworkSpec, place: usize, supply: &Supply, ask: &Ask, now: Moment, zone: &str) -> Self {
-        let r = &spec.resources[place];
-        let clock = &spec.sites.iter().find(|s| s.id == r.site).expect("a site of the network").time_zone;
-        let per_day = r.bucket.as_ref().expect("a length of bucket").per_day();
-        let mut shelf = Shelf { spec: r, place, clock, per_day, slots: Vec::new() };
-        let today = day_of(clock, now);
-        let set = supply.keys().filter(|(id, _)| *id == r.id).map(|(_, index)| *index);
-        let standing = [today * per_day, (today + horizon(r)) * per_day];
-        let all: Vec<i32> = set.chain(standing.into_iter().filter(|_| !r.weekly.is_empty())).collect();
-        let (Some(first), Some(last)) = (all.iter().min(), all.iter().max()) else { return shelf };
-        for index in *first..=*last {
-            let (start, end) = (shelf.start(index), shelf.start(index + 1));
-            let known = supply.get(&(r.id.clone(), index)).cloned().unwrap_or_default();
-            let units = known.set.unwrap_or_else(|| shelf.standing(index, today));
-            let aside: i64 = known.pools.iter().map(|(_, left)| left).sum();
-            let balance = units - known.drawn - aside;
-            let offer = ask.offer.clone().map(Pool::Offer);
-            let channel = ask.channel.clone().map(Pool::Channel);
-            let own = offer.into_iter().chain(channel).map(|pool| {
-                let left = known.pools.iter().filter(|(p, _)| *p == pool).map(|(_, left)| *left).sum();
-                (pool, left)
-            });
-            let mut room: Vec<(Pool, i64)> = own.chain([(Pool::Common, balance)]).collect();
-            if balance < 0 {
-                room.clear();
-            }
-            if start < end {
-                shelf.slots.push(Slot { index, start, end, zone_day: day_of(zone, start), units, room });
-            }
-        }
-        shelf
-    }
-
-    fn start(&self, index: i32) -> Moment {
-        let minute = index.rem_euclid(self.per_day) * (1440 / self.per_day);
-        at(self.clock, index.div_euclid(self.per_day), minute)
-    }
-
-    /// The weekly pattern, from today for horizon_days days, nothing on a closed date.
-    fn standing(&self, index: i32, today: i32) -> i64 {
-        let day = index.div_euclid(self.per_day);
-        let minute = index.rem_euclid(self.per_day) * (1440 / self.per_day);
-        if day < today || day >= today + horizon(self.spec) || self.spec.closed.contains(&date_text(day)) {
-            return 0;
-        }
-        let fits = |w: &&WeeklySpec| {
-            (w.days.is_empty() || w.days.contains(&weekday(day)))
-                && minute >= if w.from.is_empty() { 0 } else { minutes_of(&w.from) }
-                && minute < if w.to.is_empty() { 1440 } else { minutes_of(&w.to) }
-        };
-        self.spec.weekly.iter().filter(fits).map(|w| w.units).sum()
-    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -230,187 +145,6 @@ impl<'a> Oracle<'a> {
             }
         }
         assert_eq!(missing, 0, "{} {} can't give {units}", shelf.spec.id, slot.index);
-    }
-
-    // --- Rules 6 and 7: ready to leave ----------------------------------------------------------------------------
-
-    fn make(&self, book: &mut Book, source: &SourceSpec, quantity: i32, now: Moment) -> Option<Moment> {
-        let mut ready = now;
-        if !source.stock.is_empty() {
-            ready = self.pick(book, self.shelf(&source.stock), i64::from(quantity), now)?;
-        }
-        if !source.process.is_empty() {
-            let process =
-                self.spec.processes.iter().find(|p| p.id == source.process).expect("a process of the network");
-            for step in &process.steps {
-                ready = self.step(book, step, source, quantity, ready)?;
-            }
-        }
-        Some(ready)
-    }
-
-    fn pick(&self, book: &mut Book, shelf: &Shelf<'_>, quantity: i64, now: Moment) -> Option<Moment> {
-        let later = shelf.slots.iter().map(|slot| slot.start).filter(|&t| t > now);
-        for ready in std::iter::once(now).chain(later) {
-            let begun: Vec<&Slot> = shelf.slots.iter().filter(|slot| slot.start <= ready).collect();
-            if begun.iter().map(|slot| Self::left(book, shelf, slot)).sum::<i64>() >= quantity {
-                let mut missing = quantity;
-                for slot in begun.into_iter().rev() {
-                    let part = missing.min(Self::left(book, shelf, slot));
-                    Self::take(book, shelf, slot, part);
-                    missing -= part;
-                }
-                return Some(ready);
-            }
-        }
-        None
-    }
-
-    fn step(
-        &self,
-        book: &mut Book,
-        step: &StepSpec,
-        source: &SourceSpec,
-        quantity: i32,
-        ready: Moment,
-    ) -> Option<Moment> {
-        let draw = step.per_line + step.per_item * i64::from(quantity);
-        let mut start = ready;
-        if !step.resource.is_empty() && draw > 0 {
-            let shelf = self.shelf(&step.resource);
-            let mut missing = draw;
-            let mut last = ready;
-            for slot in shelf.slots.iter().filter(|slot| Self::usable(shelf, slot, step, ready)) {
-                let left = Self::left(book, shelf, slot);
-                if left <= 0 || (!step.divisible && left < draw) {
-                    continue;
-                }
-                let part = missing.min(left);
-                Self::take(book, shelf, slot, part);
-                missing -= part;
-                last = slot.start;
-                if missing == 0 {
-                    break;
-                }
-            }
-            if missing > 0 {
-                return None;
-            }
-            start = ready.max(last);
-        }
-        let done = start.plus(*step.lead_time.as_ref().expect("a span"));
-        if step.lead_days == 0 {
-            return Some(done);
-        }
-        if step.resource.is_empty() {
-            let clock = &self.site(&source.site).time_zone;
-            return Some(begin_of(clock, day_of(clock, done) + step.lead_days));
-        }
-        let shelf = self.shelf(&step.resource);
-        let worked = shelf.slots.iter().filter(|slot| slot.units > 0).map(|slot| slot.index.div_euclid(shelf.per_day));
-        let days: BTreeSet<i32> = worked.filter(|&day| day > day_of(shelf.clock, done)).collect();
-        let day = days.into_iter().nth(step.lead_days as usize - 1)?;
-        Some(begin_of(shelf.clock, day))
-    }
-
-    fn usable(shelf: &Shelf<'_>, slot: &Slot, step: &StepSpec, ready: Moment) -> bool {
-        if slot.start >= ready {
-            return true;
-        }
-        let contains = slot.start <= ready && ready < slot.end;
-        let in_time = || step.cutoff.is_empty() || ready <= at(shelf.clock, slot.index, minutes_of(&step.cutoff));
-        shelf.per_day == 1 && contains && in_time()
-    }
-
-    // --- Rules 8 to 11: on the way --------------------------------------------------------------------------------
-
-    fn leaves_on(lane: &LaneSpec, day: i32) -> bool {
-        (lane.departure_days.is_empty() || lane.departure_days.contains(&weekday(day)))
-            && (lane.holidays.is_empty() || !lane.holidays.contains(&date_text(day)))
-    }
-
-    fn delivers_on(lane: &LaneSpec, day: i32) -> bool {
-        (lane.delivery_days.is_empty() || lane.delivery_days.contains(&weekday(day)))
-            && (lane.holidays.is_empty() || !lane.holidays.contains(&date_text(day)))
-    }
-
-    /// The departure of this day, for what is ready then.
-    fn departure(&self, lane: &LaneSpec, day: i32, ready: Moment) -> Option<Moment> {
-        let clock = &self.site(&lane.site).time_zone;
-        if !Self::leaves_on(lane, day) {
-            return None;
-        }
-        let departs = if lane.departure_time.is_empty() {
-            ready.max(begin_of(clock, day))
-        } else {
-            at(clock, day, minutes_of(&lane.departure_time))
-        };
-        (departs >= ready && day >= day_of(clock, ready)).then_some(departs)
-    }
-
-    fn departures(&self, lane: &LaneSpec, ready: Moment, days: i32) -> Vec<Moment> {
-        let first = day_of(&self.site(&lane.site).time_zone, ready);
-        (first..first + days).filter_map(|day| self.departure(lane, day, ready)).collect()
-    }
-
-    /// The n-th delivery day after this day.
-    fn delivery_day_after(lane: &LaneSpec, day: i32, n: i32) -> i32 {
-        (day + 1..).filter(|&d| Self::delivers_on(lane, d)).nth(n as usize - 1).expect("weeks have delivery days")
-    }
-
-    /// When what departs then arrives: the day, the window, and the lane's bucket, which it takes.
-    fn arrive(&self, book: &mut Book, part: &mut Part, aim: Aim) -> Option<()> {
-        let lane = &self.spec.lanes[part.candidate.lane];
-        let clock = self.zone_clock();
-        let transit_time = *lane.transit_time.as_ref().expect("a span");
-        let earliest = part.departs.plus(transit_time.unwrap_or(Span::ZERO));
-        let mut day = day_of(clock, earliest);
-        if transit_time.is_none() {
-            if lane.transit_days > 0 {
-                day = Self::delivery_day_after(lane, day, lane.transit_days);
-            } else if !Self::delivers_on(lane, day) {
-                day = Self::delivery_day_after(lane, day, 1);
-            }
-        }
-        if lane.resource.is_empty() {
-            part.date = day;
-            (part.from, part.by) = match transit_time {
-                Some(_) => (part.departs, earliest),
-                None => (begin_of(clock, day), begin_of(clock, day + 1)),
-            };
-            return Some(());
-        }
-        let shelf = self.shelf(&lane.resource);
-        let last_day = shelf.slots.last()?.zone_day.max(shelf.slots.last()?.index / shelf.per_day);
-        while day <= last_day {
-            for slot in &shelf.slots {
-                let there = if shelf.per_day == 1 {
-                    slot.index == day && slot.end > self.now
-                } else {
-                    let within = match aim {
-                        Aim::Window(from, to) => from <= slot.start && slot.end <= to,
-                        _ => true,
-                    };
-                    slot.start >= earliest && within && slot.zone_day == day
-                };
-                let once = if book.trips.contains(&(part.candidate.lane, slot.index)) { 0 } else { lane.per_shipment };
-                let draw = once + lane.per_item * i64::from(part.quantity);
-                if there && Self::left(book, shelf, slot) >= draw {
-                    Self::take(book, shelf, slot, draw);
-                    book.trips.insert((part.candidate.lane, slot.index));
-                    part.bucket = Some(slot.index);
-                    part.date = day;
-                    (part.from, part.by) = if shelf.per_day == 1 {
-                        (begin_of(clock, day), begin_of(clock, day + 1))
-                    } else {
-                        (slot.start, slot.end)
-                    };
-                    return Some(());
-                }
-            }
-            day = Self::delivery_day_after(lane, day, 1);
-        }
-        None
     }
 
     fn zone_id(&self) -> &str {
@@ -708,95 +442,8 @@ impl<'a> Oracle<'a> {
             None => (None, aim, Verdict::Unavailable),
         }
     }
-
-    fn promise(&self, plan: &Plan, aim: Aim) -> Promised {
-        let mut shipments: Vec<(Part, Shipped)> = Vec::new();
-        for part in &plan.parts {
-            let lane = &self.spec.lanes[part.candidate.lane];
-            let same = shipments.iter_mut().find(|(p, _)| {
-                p.candidate.lane == part.candidate.lane
-                    && match part.bucket {
-                        Some(_) => p.bucket == part.bucket,
-                        None => p.departs == part.departs && p.by == part.by,
-                    }
-            });
-            let sku = self.ask.lines[part.line].sku.to_string();
-            match same {
-                Some((_, shipped)) => {
-                    *shipped.items.entry(sku).or_default() += part.quantity;
-                    shipped.ships_at = shipped.ships_at.max(part.departs);
-                }
-                None => {
-                    let shipped = Shipped {
-                        lane: lane.id.clone(),
-                        site: lane.site.clone(),
-                        ships_at: part.departs,
-                        arrives_by: part.by,
-                        date: part.date,
-                        items: BTreeMap::from([(sku, part.quantity)]),
-                    };
-                    shipments.push((part.clone(), shipped));
-                }
-            }
-        }
-        let mut shipments: Vec<Shipped> = shipments.into_iter().map(|(_, s)| s).collect();
-        shipments.sort();
-        let arrives_by = last(plan);
-        Promised {
-            date: plan.parts.iter().map(|p| p.date).max().expect("a plan has parts"),
-            arrives_from: plan.parts.iter().filter(|p| p.by == arrives_by).map(|p| p.from).collect(),
-            arrives_by,
-            ships_at: plan.parts.iter().map(|p| p.departs).max().expect("a plan has parts"),
-            order_by: self.order_by(plan, aim),
-            shipments,
-        }
-    }
-
-    // --- Rule 12 --------------------------------------------------------------------------------------------------
-
-    /// Whether the same parts, by the same candidates, planned then, still arrive when they do.
-    fn still(&self, plan: &Plan, aim: Aim, then: Moment) -> bool {
-        let mut again = Plan::default();
-        for part in &plan.parts {
-            match self.part(&again, part.line, part.quantity, part.candidate, aim, then) {
-                Some(next) if next.parts.last().expect("it was just added").by == part.by => again = next,
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    /// The first instant that fails is looked for; every bound lies on a whole minute, so where that instant itself does,
-    /// the bound is one that is not included (a day's end), and else it is the instant before.
-    fn order_by(&self, plan: &Plan, aim: Aim) -> Moment {
-        let mut good = self.now;
-        debug_assert!(self.still(plan, aim, good), "a plan can be made again at once");
-        let mut bad = last(plan).plus(Span::minutes(1));
-        if plan.parts.len() > 1 {
-            // Lines that compete can make it come and go: the first that fails counts.
-            let hour = Span::minutes(60);
-            let mut then = Moment(good.0 / hour.0 * hour.0 + hour.0);
-            while then < bad {
-                if self.still(plan, aim, then) {
-                    good = then;
-                } else {
-                    bad = then;
-                }
-                then = then.plus(hour);
-            }
-        }
-        while bad.0 - good.0 > 1 {
-            let middle = Moment(good.0 + (bad.0 - good.0) / 2);
-            if self.still(plan, aim, middle) { good = middle } else { bad = middle }
-        }
-        if bad.0 % surety::domain::time::MINUTE == 0 { bad } else { good }
-    }
 }
 
 fn last(plan: &Plan) -> Moment {
     plan.parts.iter().map(|p| p.by).max().expect("a plan has parts")
-}
-
-fn horizon(r: &ResourceSpec) -> i32 {
-    if r.horizon_days == 0 { 90 } else { r.horizon_days }
 }
