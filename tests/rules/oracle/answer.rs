@@ -50,12 +50,13 @@ impl Oracle<'_> {
         }
     }
 
-    /// Whether the same parts, by the same candidates, planned then, still arrive when they do.
+    /// Whether the same parts, by the same candidates, planned then, still arrive when they do: "this arrives_by" is still
+    /// to be had where, oddly, waiting makes one of them come sooner.
     pub(super) fn still(&self, plan: &Plan, aim: Aim, then: Moment) -> bool {
         let mut again = Plan::default();
         for part in &plan.parts {
             match self.part(&again, part.line, part.quantity, part.candidate, aim, then) {
-                Some(next) if next.parts.last().expect("it was just added").by == part.by => again = next,
+                Some(next) if next.parts.last().expect("it was just added").by <= part.by => again = next,
                 _ => return false,
             }
         }

@@ -302,29 +302,41 @@ impl<'a> Oracle<'a> {
     fn split(&self, aim: Aim, now: Moment) -> Option<Plan> {
         let mut plan = Plan::default();
         for (i, line) in self.ask.lines.iter().enumerate() {
-            let mut rest = line.quantity;
-            let parts_before = plan.parts.len();
-            if aim == Aim::Early {
-                if self.has_deadline() {
-                    self.as_many(&mut plan, i, &mut rest, aim, now, |part| self.in_time(part));
-                }
-                while rest > 0 {
-                    if plan.parts.len() - parts_before >= MAX_PARTS {
-                        plan = self.line(&plan, i, rest, aim, None, now)?;
-                        break;
-                    }
-                    let one = |c| self.part(&plan, i, 1, c, aim, now).map(|p| p.parts.last().expect("it has one").by);
-                    let earliest = self.candidates(i, None).into_iter().filter_map(one).min()?;
-                    self.as_many(&mut plan, i, &mut rest, aim, now, |part| part.by <= earliest);
-                }
-            } else {
-                while rest > 0 {
-                    let before = rest;
-                    self.as_many(&mut plan, i, &mut rest, aim, now, |_| true);
-                    if rest == before {
-                        return None;
-                    }
-                }
+            // Small parts can use up what the whole would have needed; the whole is better than nothing.
+            let parted = match aim {
+                Aim::Early => self.parted(&plan, i, line.quantity, now),
+                _ => self.parted_late(&plan, i, line.quantity, aim, now),
+            };
+            plan = parted.or_else(|| self.line(&plan, i, line.quantity, aim, None, now))?;
+        }
+        Some(plan)
+    }
+
+    /// As many as can come by Y from each candidate in turn, the rest as early as possible, again and again.
+    fn parted(&self, before: &Plan, line: usize, quantity: i32, now: Moment) -> Option<Plan> {
+        let (mut plan, mut rest, aim) = (before.clone(), quantity, Aim::Early);
+        if self.has_deadline() {
+            self.as_many(&mut plan, line, &mut rest, aim, now, |part| self.in_time(part));
+        }
+        while rest > 0 {
+            if plan.parts.len() - before.parts.len() >= MAX_PARTS {
+                return self.line(&plan, line, rest, aim, None, now);
+            }
+            let one = |c| self.part(&plan, line, 1, c, aim, now).map(|p| p.parts.last().expect("it has one").by);
+            let earliest = self.candidates(line, None).into_iter().filter_map(one).min()?;
+            self.as_many(&mut plan, line, &mut rest, aim, now, |part| part.by <= earliest);
+        }
+        Some(plan)
+    }
+
+    /// As many as can come that day (or in that window) from each candidate in turn, until none adds anything.
+    fn parted_late(&self, before: &Plan, line: usize, quantity: i32, aim: Aim, now: Moment) -> Option<Plan> {
+        let (mut plan, mut rest) = (before.clone(), quantity);
+        while rest > 0 {
+            let last = rest;
+            self.as_many(&mut plan, line, &mut rest, aim, now, |_| true);
+            if rest == last {
+                return None;
             }
         }
         Some(plan)
