@@ -12,7 +12,7 @@ use super::search::Search;
 use crate::domain::answer::PromiseDate;
 use crate::domain::bucket::Availability;
 use crate::domain::limits::MAX_REMAINING;
-use crate::domain::network::Network;
+use crate::domain::network::{LaneIdx, Network};
 use crate::domain::time::{Day, Moment};
 
 /// The dates, windows and services on which the ask can be promised, of the `days` days from `from` on (today in the zone
@@ -32,37 +32,32 @@ pub fn dates<A: Availability + ?Sized>(
     let mut found = Vec::new();
     for service in services(network, ask) {
         let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
-        let slotted = |lane| {
-            let resource = network.lane(lane).resource;
-            resource.is_some_and(|r| !network.resource(r).bucketing.is_days())
-        };
-        let whole = ask.with_lanes(|lane| !slotted(lane));
-        if whole.lines.iter().all(|l| !l.candidates.is_empty()) {
-            let mut day = first;
-            let mut search = Search::new(network, availability, &whole, now);
-            while day < end {
-                found.extend(search.promise_date(Goal::OnDate(day), &service));
-                day = day + 1;
+        // Lanes with slots of one length share windows; those without slots share days.
+        let lengths = slot_lengths(network, &ask);
+        let mut parted = false;
+        for &length in &lengths {
+            let only = ask.with_lanes(|lane| slot_length(network, lane) == length);
+            if only.lines.iter().any(|l| l.candidates.is_empty()) {
+                continue;
             }
-        }
-        let slots = ask.with_lanes(slotted);
-        if whole.lines.iter().any(|l| l.candidates.is_empty()) && slots.lines.iter().any(|l| l.candidates.is_empty()) {
-            // Some lines come in slots only and others on days only: the day is what they have in common.
-            let mut search = Search::new(network, availability, &ask, now);
-            let mut day = first;
-            while day < end {
-                found.extend(search.promise_date(Goal::OnDate(day), &service));
-                day = day + 1;
-            }
-        }
-        if slots.lines.iter().all(|l| !l.candidates.is_empty()) {
-            let mut search = Search::new(network, availability, &slots, now);
-            let mut day = first;
-            while day < end {
-                for (from, to) in search.windows(day) {
-                    found.extend(search.promise_date(Goal::InWindow(from, to), &service));
+            parted = true;
+            let mut search = Search::new(network, availability, &only, now);
+            for day in (first.0..end.0).map(Day) {
+                if length.is_none() {
+                    found.extend(search.promise_date(Goal::OnDate(day), &service));
+                    continue;
                 }
-                day = day + 1;
+                for (from, to) in search.windows(day) {
+                    let date = search.promise_date(Goal::InWindow(from, to), &service);
+                    found.extend(date.filter(|d| (d.arrives_from, d.arrives_by) == (from, to)));
+                }
+            }
+        }
+        if !parted {
+            // Lines come in windows of several kinds: the day is what they have in common.
+            let mut search = Search::new(network, availability, &ask, now);
+            for day in (first.0..end.0).map(Day) {
+                found.extend(search.promise_date(Goal::OnDate(day), &service));
             }
         }
     }
@@ -70,6 +65,20 @@ pub fn dates<A: Availability + ?Sized>(
         (a.date, a.arrives_from, a.arrives_by, &a.service).cmp(&(b.date, b.arrives_from, b.arrives_by, &b.service))
     });
     found
+}
+
+/// Minutes of the lane's slots; none: it arrives on days.
+fn slot_length(network: &Network, lane: LaneIdx) -> Option<i32> {
+    let bucketing = network.resource(network.lane(lane).resource?).bucketing;
+    (!bucketing.is_days()).then(|| bucketing.minutes())
+}
+
+fn slot_lengths(network: &Network, ask: &ResolvedAsk) -> SmallVec<[Option<i32>; 4]> {
+    let mut lengths: SmallVec<[Option<i32>; 4]> =
+        ask.lines.iter().flat_map(|l| &l.candidates).map(|c| slot_length(network, c.lane)).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths
 }
 
 /// The services of the ask's lanes, each once.

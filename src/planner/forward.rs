@@ -20,7 +20,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     }
 
     /// When the goods are ready to leave, begun at `from`.
-    fn make(&mut self, part: &Part, from: Moment) -> Option<Moment> {
+    pub fn make(&mut self, part: &Part, from: Moment) -> Option<Moment> {
         let source = self.source(part);
         let site = &self.network.site(source.site).calendar;
         let mut ready = from;
@@ -99,10 +99,21 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             Target::Window(from, to) => Some((from, to)),
         };
         let planned = self.make(&part, from).and_then(|ready| {
-            let departures = if part.candidate.repeats { self.latest_for(&part, target)? } else { departures };
-            let departs = lane.latest_departure(calendar, ready, departures)?;
-            let arrival = self.arrive(&part, departs, window)?;
-            target.is_hit(&arrival).then_some((departs, arrival))
+            let mut departures = if part.candidate.repeats { self.latest_for(&part, target)? } else { departures };
+            loop {
+                let departs = lane.latest_departure(calendar, ready, departures)?;
+                let made = self.overlay.mark();
+                let arrival = self.arrive(&part, departs, window);
+                if let Some(arrival) = arrival.filter(|a| target.is_hit(a)) {
+                    return Some((departs, arrival));
+                }
+                // What departs earlier arrives no later, except where hours lead to a day on which nothing else arrives.
+                if lane.transit_time.is_none() || lane.resource.is_none() {
+                    return None;
+                }
+                self.overlay.back_to(made);
+                departures = Latest::before(departs);
+            }
         });
         match planned {
             Some((departs, arrival)) => self.overlay.end_leg(mark, part, departs, arrival),

@@ -5,8 +5,11 @@
 //! the ask itself takes in `overlay`; `choose` and `split` decide which is taken; `order_by` walks back from the arrival;
 //! `promise` writes it down. `bottleneck` and `alternative` say why not, and what instead.
 
+mod alternative;
+mod bottleneck;
 mod choose;
 mod dates;
+mod explain;
 mod forward;
 mod given_back;
 mod lane;
@@ -69,7 +72,11 @@ pub fn quote<A: Availability + ?Sized>(
     let promise = if verdict == Verdict::Unavailable { None } else { search.promise(goal).map(Arc::new) };
     let (bottlenecks, alternatives) = match (verdict, detail) {
         (Verdict::Promised, _) | (_, Detail::Plain) => (Vec::new(), Vec::new()),
-        (Verdict::Later | Verdict::Unavailable, Detail::Full) => (Vec::new(), Vec::new()),
+        (Verdict::Later | Verdict::Unavailable, Detail::Full) => {
+            let found = search.bottlenecks(verdict);
+            let alternatives = alternative::alternatives(network, availability, ask, now, &found);
+            (found.bottlenecks, alternatives)
+        }
     };
     Planned { answer: Answer { verdict, promise, bottlenecks, alternatives, as_of }, takes }
 }

@@ -13,6 +13,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     pub fn order_by(&mut self, goal: Goal) -> Moment {
         let plan = std::mem::take(&mut self.overlay);
         let repeats = plan.repeats();
+        let roundabout = plan.legs().iter().any(|leg| self.is_roundabout(leg));
         let mut bound: Option<Moment> = None;
         for leg in plan.legs() {
             if repeats {
@@ -23,11 +24,20 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             bound = Some(bound.map_or(until, |b| b.min(until)));
         }
         let mut until = bound.unwrap_or(self.now);
-        if repeats {
+        if repeats || roundabout {
             until = self.search_order_by(plan.legs(), goal, until);
         }
         self.overlay = plan;
         until
+    }
+
+    /// Whether a leg by transit_time arrives on another day than its hours lead to, because no slot there could take it.
+    pub fn is_roundabout(&self, leg: &Leg) -> bool {
+        let lane = self.network.lane(leg.part.candidate.lane);
+        match (lane.transit_time, leg.bucket) {
+            (Some(span), Some(_)) => self.zone_calendar().day_of(leg.departs.plus(span)) != leg.date,
+            _ => false,
+        }
     }
 
     /// The same, where draws depend on each other: the bound is right if the plan holds until there and not beyond; else the

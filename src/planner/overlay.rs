@@ -108,6 +108,11 @@ impl Overlay {
         });
     }
 
+    /// Keeps the draws as those of another order: what comes now is not one shipment with them.
+    pub fn forget_legs(&mut self) {
+        self.legs.clear();
+    }
+
     pub fn legs_since(&self, mark: Mark) -> &[Leg] {
         &self.legs[mark.legs..]
     }

@@ -26,7 +26,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         Some(met)
     }
 
-    fn split_line(&mut self, line: usize, goal: Goal) -> Option<bool> {
+    pub fn split_line(&mut self, line: usize, goal: Goal) -> Option<bool> {
         let quantity = self.ask.lines[line].quantity;
         let mark = self.overlay.mark();
         if goal.has_deadline() {
@@ -69,7 +69,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     }
 
     /// As many of the items as each candidate in turn can bring.
-    fn parts_by(
+    pub fn parts_by(
         &mut self,
         line: usize,
         quantity: i32,
@@ -151,12 +151,16 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
 
     /// Each line on its own, in parts that all hit the target.
     pub fn split_late(&mut self, target: Target) -> bool {
-        (0..self.ask.lines.len()).all(|line| {
-            let quantity = self.ask.lines[line].quantity;
-            self.place_line_late(line, quantity, target, None) || {
-                let mut parts = 0;
-                self.parts_by(line, quantity, &mut parts, |search, part| search.plan_late(part, target)) == quantity
-            }
-        })
+        (0..self.ask.lines.len()).all(|line| self.split_line_late(line, target))
+    }
+
+    /// One line, in parts that all hit the target; or some of them, and false.
+    pub fn split_line_late(&mut self, line: usize, target: Target) -> bool {
+        let quantity = self.ask.lines[line].quantity;
+        if self.place_line_late(line, quantity, target, None) {
+            return true;
+        }
+        let mut parts = 0;
+        self.parts_by(line, quantity, &mut parts, |search, part| search.plan_late(part, target)) == quantity
     }
 }

@@ -106,21 +106,25 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     /// The latest ready with which the step is done early enough; none if there is none from now on. Judged on what the
     /// overlay leaves, without draws of its own.
     pub fn latest_ready(&self, step: &Step, quantity: i32, done: Latest, site: &Calendar) -> Option<Latest> {
-        let slot = step.resource.map(|r| self.slot(r));
-        let until = match (step.lead_days, slot) {
+        let start = self.latest_start(step, done, site)?;
+        match (step.resource, step.draw(quantity)) {
+            (Some(resource), units) if units > 0 => self.latest_units(self.slot(resource), step, units, start),
+            _ => Some(start),
+        }
+    }
+
+    /// The latest start with which the step is done early enough: its lead time and lead days back from there.
+    pub fn latest_start(&self, step: &Step, done: Latest, site: &Calendar) -> Option<Latest> {
+        let until = match (step.lead_days, step.resource) {
             (0, _) => done,
             (days, None) => Latest::before(site.start_of(done.day(site) - days + 1)),
-            (days, Some(slot)) => {
-                let slot = &self.slots[slot];
+            (days, Some(resource)) => {
+                let slot = &self.slots[self.slot(resource)];
                 let first = slot.supplied_until(done.day(slot.calendar), days)?;
                 Latest::before(slot.calendar.start_of(first))
             }
         };
-        let start = until.minus(step.lead_time);
-        match (slot, step.draw(quantity)) {
-            (Some(slot), units) if units > 0 => self.latest_units(slot, step, units, start),
-            _ => Some(start),
-        }
+        Some(until.minus(step.lead_time))
     }
 
     fn latest_units(&self, slot: usize, step: &Step, units: i64, start: Latest) -> Option<Latest> {
