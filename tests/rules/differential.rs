@@ -1,5 +1,7 @@
 //! The planner against the oracle on random cases. `SURETY_SEED` is the first seed, `SURETY_CASES` how many follow;
-//! `SURETY_KEEP_GOING` shows every difference (up to 40) and not only the first.
+//! `SURETY_KEEP_GOING` shows every difference (up to 40) and not only the first; `SURETY_ONLY_TOGETHER` passes over SPLIT.
+
+use surety::domain::ask::Shipments;
 
 use crate::compare::difference;
 use crate::generate;
@@ -10,11 +12,15 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn run(share: u64, shares: u64) {
-    let (first, cases) = (number("SURETY_SEED", 0), number("SURETY_CASES", 600));
+    let (first, cases) = (number("SURETY_SEED", 0), number("SURETY_CASES", 300));
     let keep_going = std::env::var("SURETY_KEEP_GOING").is_ok();
+    let only_together = std::env::var("SURETY_ONLY_TOGETHER").is_ok();
     let mut found = Vec::new();
     for seed in (first..first + cases).filter(|seed| seed % shares == share) {
         let case = generate::case(seed);
+        if only_together && case.ask.shipments == Shipments::Split {
+            continue;
+        }
         if difference(&case).is_some() {
             let (small, text) = shrink(case, difference);
             let report = format!("--- SURETY_SEED={seed} SURETY_CASES=1\n{small}{text}");
