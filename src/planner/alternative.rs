@@ -203,7 +203,12 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 return most;
             }
             let tail = self.overlay.cut(mark);
-            if most > best.as_ref().map_or(0, |(most, _)| *most) {
+            // Of as many, the first that comes by Y; where there is none, the earliest.
+            let better = best.as_ref().is_none_or(|(most_so_far, so_far)| {
+                let earlier = most > 0 && !goal.has_deadline() && tail.legs[0].arrives_by < so_far.legs[0].arrives_by;
+                most > *most_so_far || most == *most_so_far && earlier
+            });
+            if most > 0 && better {
                 best = Some((most, tail));
             }
         }

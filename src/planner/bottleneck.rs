@@ -117,6 +117,14 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         for part in &parts {
             self.candidate_bottlenecks(part, goal, verdict, found);
         }
+        // Where capacity would help, what takes too long is no reason.
+        if found.bottlenecks[before..].iter().any(|b| b.resource.is_some()) {
+            let mut at = 0;
+            found.bottlenecks.retain(|b| {
+                at += 1;
+                at <= before || b.resource.is_some()
+            });
+        }
         if found.bottlenecks.len() > before || parts.is_empty() {
             return;
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::choose::Goal;
+use super::flow::Flow;
+use super::lane::Target;
 use super::overlay::{Entry, Overlay};
 use super::resolve::ResolvedAsk;
 use super::search::Search;
@@ -42,13 +44,14 @@ pub fn dates<A: Availability + ?Sized>(
             }
             parted = true;
             let mut search = Search::new(network, availability, &only, now);
+            let flows = search.flows();
             for day in (first.0..end.0).map(Day) {
                 if length.is_none() {
-                    found.extend(search.promise_date(Goal::OnDate(day), &service));
+                    found.extend(search.promise_date(Goal::OnDate(day), &service, flows.as_deref()));
                     continue;
                 }
                 for (from, to) in search.windows(day) {
-                    let date = search.promise_date(Goal::InWindow(from, to), &service);
+                    let date = search.promise_date(Goal::InWindow(from, to), &service, flows.as_deref());
                     found.extend(date.filter(|d| (d.arrives_from, d.arrives_by) == (from, to)));
                 }
             }
@@ -57,7 +60,7 @@ pub fn dates<A: Availability + ?Sized>(
             // Lines come in windows of several kinds: the day is what they have in common.
             let mut search = Search::new(network, availability, &ask, now);
             for day in (first.0..end.0).map(Day) {
-                found.extend(search.promise_date(Goal::OnDate(day), &service));
+                found.extend(search.promise_date(Goal::OnDate(day), &service, None));
             }
         }
     }
@@ -118,12 +121,15 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         windows
     }
 
-    fn promise_date(&mut self, goal: Goal, service: &Arc<str>) -> Option<PromiseDate> {
+    fn promise_date(&mut self, goal: Goal, service: &Arc<str>, flows: Option<&[Flow]>) -> Option<PromiseDate> {
         if !self.place_late(goal) {
             return None;
         }
         let promise = self.promise(goal)?;
-        let remaining = self.play(goal);
+        let remaining = match flows.zip(goal.target()).and_then(|(flows, target)| self.count_alone(flows, target)) {
+            Some(count) => count,
+            None => self.play(goal),
+        };
         Some(PromiseDate {
             date: promise.date,
             service: Arc::clone(service),
@@ -132,6 +138,16 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             order_by: promise.order_by,
             remaining,
         })
+    }
+
+    /// As `count`, with the overlay's plan put aside; forgets it if the count is known.
+    fn count_alone(&mut self, flows: &[Flow], target: Target) -> Option<i64> {
+        let plan = std::mem::take(&mut self.overlay);
+        let count = self.count(flows, target);
+        if count.is_none() {
+            self.overlay = plan;
+        }
+        count
     }
 
     /// How many orders like the one in the overlay could be taken one after the other: as many as its draws fit, then

@@ -10,6 +10,7 @@ mod bottleneck;
 mod choose;
 mod dates;
 mod explain;
+mod flow;
 mod forward;
 mod given_back;
 mod lane;

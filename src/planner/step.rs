@@ -63,15 +63,18 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             Some(slot) if units > 0 => self.take_units(slot, step, units, ready)?,
             _ => ready,
         };
+        self.finish(step, start, site)
+    }
+
+    /// When a step that begins at `start` is done: its lead time, then its lead days.
+    pub fn finish(&self, step: &Step, start: Moment, site: &Calendar) -> Option<Moment> {
         let done = start.plus(step.lead_time);
-        if step.lead_days == 0 {
-            return Some(done);
-        }
-        match slot {
-            None => Some(site.start_of(site.day_of(done) + step.lead_days)),
-            Some(slot) => {
-                let slot = &self.slots[slot];
-                let day = slot.supplied_after(slot.calendar.day_of(done), step.lead_days)?;
+        match (step.lead_days, step.resource) {
+            (0, _) => Some(done),
+            (days, None) => Some(site.start_of(site.day_of(done) + days)),
+            (days, Some(resource)) => {
+                let slot = &self.slots[self.slot(resource)];
+                let day = slot.supplied_after(slot.calendar.day_of(done), days)?;
                 Some(slot.calendar.start_of(day))
             }
         }

@@ -2,6 +2,7 @@
 
 mod choosing;
 mod random;
+mod reasons;
 mod steps;
 mod transport;
 pub(super) mod world;
