@@ -8,9 +8,12 @@ use jiff::civil::{Date, Time, date};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use surety::domain::time::Moment;
 
+/// By day and minutes after 00:00.
+type Instants = HashMap<(i32, i32), Moment>;
+
 thread_local! {
     static ZONES: RefCell<HashMap<String, TimeZone>> = RefCell::default();
-    static SEEN: RefCell<HashMap<String, HashMap<(i32, i32), Moment>>> = RefCell::default();
+    static SEEN: RefCell<HashMap<String, Instants>> = RefCell::default();
 }
 
 fn zone(name: &str) -> TimeZone {

@@ -117,12 +117,13 @@ fn difference(case: &Case, days: i32) -> Option<String> {
 #[test]
 fn dates_equal_the_oracles() {
     let number = |name: &str, default| std::env::var(name).ok().map_or(default, |n| n.parse().expect("a number"));
-    let (first, cases): (u64, u64) = (number("SURETY_SEED", 0), number("SURETY_DATE_CASES", 40));
+    let (first, cases): (u64, u64) = (number("SURETY_SEED", 0), number("SURETY_DATE_CASES", 25));
+    let split: u64 = number("SURETY_SPLIT_CASES", 100) / 10;
     let mut found = Vec::new();
     for seed in first..first + cases {
         let mut case = generate::case(seed);
         case.ask.when = When::Any;
-        if std::env::var("SURETY_ONLY_TOGETHER").is_ok() && case.ask.shipments == Shipments::Split {
+        if case.ask.shipments == Shipments::Split && seed >= first + split {
             continue;
         }
         if difference(&case, 4).is_some() {

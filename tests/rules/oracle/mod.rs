@@ -353,6 +353,11 @@ impl<'a> Oracle<'a> {
         in_time: impl Fn(&Part) -> bool,
     ) {
         for candidate in self.candidates(line, None) {
+            // Where not even one can come, no more can.
+            let one = self.part(plan, line, 1, candidate, aim, now);
+            if !one.is_some_and(|p| in_time(p.parts.last().expect("it was just added"))) {
+                continue;
+            }
             for quantity in (1..=*rest).rev() {
                 let next = self.part(plan, line, quantity, candidate, aim, now);
                 if let Some(next) = next.filter(|p| in_time(p.parts.last().expect("it was just added"))) {
