@@ -135,16 +135,19 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             }
             let waits = steps[at..].iter().take_while(|s| !draws(s)).count();
             let mut ends = rooms.len();
+            let finish = |start: Moment| {
+                let done = self.finish(step, start, site);
+                steps[at..at + waits].iter().fold(done, |done, wait| self.finish(wait, done?, site))
+            };
             for (i, room) in rooms.iter_mut().enumerate() {
-                for end in [&mut room.from, &mut room.to] {
-                    let mut done = self.finish(step, *end, site);
-                    for wait in &steps[at..at + waits] {
-                        done = done.and_then(|done| self.finish(wait, done, site));
+                match (finish(room.from), finish(room.to)) {
+                    (Some(from), Some(to)) => (room.from, room.to) = (from, to),
+                    // Done beyond the last bucket, however early it begins.
+                    (None, _) => {
+                        ends = i;
+                        break;
                     }
-                    match done {
-                        Some(done) => *end = done,
-                        None => ends = ends.min(i),
-                    }
+                    (Some(_), None) => return None,
                 }
             }
             rooms.truncate(ends);
@@ -172,7 +175,9 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     fn count_one(&self, flow: &Flow, leg: &Leg, target: Target) -> Option<i64> {
         let part = &flow.part;
         let lane = self.network.lane(part.candidate.lane);
-        if lane.transit_time.is_some() && (lane.resource.is_none() || self.is_roundabout(leg)) {
+        // Hours from departure to a slot: what departs earlier reaches the same slot only on a day of delivery.
+        let by_hours = lane.transit_time.is_some();
+        if by_hours && (lane.resource.is_none() || self.is_roundabout(leg) || !lane.delivers_on(leg.date)) {
             return None;
         }
         let units = lane.per_shipment.saturating_add(lane.per_item.saturating_mul(i64::from(part.quantity)));
@@ -190,6 +195,14 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             }
             _ => self.latest_for(part, target)?,
         };
+        if lane.departure_time.is_none() {
+            // What is ready earlier leaves when the last departure day begins: on another day of the zone, maybe.
+            let departs = lane.latest_departure(self.lane_calendar(part.candidate.lane), self.now, departures)?;
+            let zone = self.zone_calendar();
+            if !by_hours && lane.arrival_day(zone.day_of(departs)) != lane.arrival_day(zone.day_of(leg.departs)) {
+                return None;
+            }
+        }
         let until = lane.latest_ready(site, self.now, departures)?;
         let Some(last) = flow.stages.last() else {
             return if flow.receipts.is_none() { Some(limit.min(MAX_REMAINING)) } else { None };

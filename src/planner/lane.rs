@@ -99,7 +99,7 @@ impl Lane {
     }
 
     /// Rule 9: the arrival day by transit_days of what departs on this day of the zone.
-    fn arrival_day(&self, departs: Day) -> Day {
+    pub(super) fn arrival_day(&self, departs: Day) -> Day {
         let mut day = if self.transit_days == 0 { departs } else { departs + 1 };
         day = self.next_delivery_day(day);
         for _ in 1..self.transit_days {
