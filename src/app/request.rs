@@ -14,7 +14,7 @@ use crate::domain::time::{Day, Span, TimeOfDay};
 pub struct QuoteRequest {
     /// Names the reservation; always there when `hold` is.
     pub request_id: Option<ReservationId>,
-    /// The digest of the whole request.
+    /// The digest of the whole request; 0 where nothing is to be held.
     pub fingerprint: Fingerprint,
     /// What is asked.
     pub ask: Ask,

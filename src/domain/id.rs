@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::limits::MAX_ID_BYTES;
 
@@ -71,9 +71,10 @@ id!(
 );
 
 impl NetworkId {
-    /// The network that is meant where none is named (rule 28).
+    /// The network that is meant where none is named (rule 28). Nearly every call means it, so its name is shared.
     pub fn default_network() -> Self {
-        Self(Arc::from("default"))
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("default"));
+        Self(Arc::clone(&NAME))
     }
 }
 

@@ -9,11 +9,13 @@ use crate::app::request::{
 use crate::domain::faults::{Fault, Faults};
 use crate::domain::id::ReservationId;
 use crate::domain::limits::{DEFAULT_DATE_DAYS, MAX_DATE_DAYS, MAX_ID_BYTES};
+use crate::domain::reservation::Fingerprint;
 use crate::proto::v1;
 
 /// Quote. A request id without a hold names nothing, but is kept: it may name what an earlier hold made.
 pub fn quote(message: v1::QuoteRequest) -> Result<QuoteRequest, Vec<Fault>> {
-    let fingerprint = fingerprint(&message);
+    // Only what may be held is ever compared with a repeat; a digest costs as much as decoding.
+    let fingerprint = if message.hold.is_some() { fingerprint(&message) } else { Fingerprint(0) };
     let mut faults = Faults::new();
     let request_id = match (message.request_id.as_str(), &message.hold) {
         ("", None) => Some(None),
