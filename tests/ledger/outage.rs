@@ -165,6 +165,7 @@ async fn rule_23_a_store_that_fails_is_opened_again_and_believed() {
     let follower = Arc::new(Follower::default());
     o.ledger.subscribe(follower.clone()).await.expect("it answers");
     o.execute(hold("before", &[("slot", 0, 1)])).await.expect("it is held");
+    assert!(repeated(o.execute(hold("before", &[("slot", 0, 1)])).await.expect("it is held")), "and told to another");
 
     o.disk.opens.store(false, Ordering::SeqCst);
     o.disk.be(Mood::FailsBefore);
@@ -186,8 +187,9 @@ async fn rule_23_a_store_that_fails_is_opened_again_and_believed() {
     assert!(matches!(failed, Err(LedgerError::OutcomeUnknown(_))), "{failed:?}");
     o.disk.be(Mood::Well);
     assert!(repeated(o.retry(hold("made", &[("slot", 0, 1)])).await), "the same request finds it (rule 20)");
-    // Whoever the first answer did not reach must not take it away from who has it now.
+    // Whoever an answer did not reach must not take it away from who was told, also where that was before the store failed.
     o.execute(undo("made")).await.expect("it answers");
+    o.execute(undo("before")).await.expect("it answers");
     assert_eq!(follower.of(&o.network).level("slot", 0).held, 3);
     follower.assert_nothing_wrong();
     assert_eq!(o.ledger.audit(&o.network).await, Ok(vec![]));

@@ -15,9 +15,9 @@ use super::store::{Batch, Medium, Space, Store, StoreError, Visit, Write};
 /// Bytes of blocks kept in memory. Buckets and holds are in memory anyway; this serves reads of confirmed reservations and
 /// of lists, which are few and mostly recent.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Bytes of journals from which on the spaces that hold the oldest back are written out. A start reads all journals, some
-/// 0.3 s for each 100 MiB.
-const JOURNAL_BYTES: u64 = 128 << 20;
+/// Bytes of journals from which on the spaces that hold the oldest back are written out: the least that fjall takes, since a
+/// start reads all journals, and nothing else that grows.
+const JOURNAL_BYTES: u64 = 64 << 20;
 /// Bytes a space gathers in memory before it is written out: eight spaces stay under 128 MiB.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Threads that write out and compact: one may be at a long compaction while the other writes out.
