@@ -128,7 +128,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     fn last_day(&self, candidate: Candidate) -> Day {
         let lane = self.network.lane(candidate.lane);
         match lane.resource {
-            Some(resource) if lane.per_shipment > 0 || lane.per_item > 0 => {
+            Some(resource) if lane.draws() => {
                 let slot = &self.slots[self.slot(resource)];
                 // The zone's days and the site's may differ by one.
                 slot.resource.bucketing.day_of(slot.end.saturating_sub(1)) + 1

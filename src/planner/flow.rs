@@ -108,6 +108,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             let slot = self.slot(step.resource?);
             let resource = &self.slots[slot];
             let units = step.draw(part.quantity);
+            if stages.is_empty() && resource.calendar.name() != site.name() {
+                // Orders begin when days begin at the source's site: within a bucket of another calendar.
+                return None;
+            }
             let mut rooms: Vec<Room> = Vec::new();
             resource.up(resource.first_usable(step, ready), &self.ask.pools, |index, free| {
                 if free >= units {

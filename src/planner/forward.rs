@@ -76,7 +76,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         // The backward pass looks at one draw at a time and at the last slot of the target. Where draws of one resource
         // depend on each other, or where a departure may come too early for its target, earlier days are tried as well.
         let lane = self.network.lane(part.candidate.lane);
-        if !part.candidate.repeats && (lane.transit_time.is_none() || lane.resource.is_none()) {
+        if !part.candidate.repeats && !lane.may_overtake() {
             return false;
         }
         while day > today {
@@ -108,7 +108,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                     return Some((departs, arrival));
                 }
                 // What departs earlier arrives no later, except where hours lead to a day on which nothing else arrives.
-                if lane.transit_time.is_none() || lane.resource.is_none() {
+                if !lane.may_overtake() {
                     return None;
                 }
                 self.overlay.back_to(made);

@@ -6,7 +6,7 @@ use super::search::Search;
 use crate::domain::bucket::Availability;
 use crate::domain::calendar::Calendar;
 use crate::domain::network::{Lane, LaneIdx};
-use crate::domain::time::{Day, Moment};
+use crate::domain::time::{Day, Moment, Weekdays};
 
 /// What an on_date or in_window plan must hit (rules 13 and 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,18 @@ impl Lane {
             day = day - 1;
         }
         None
+    }
+
+    /// Whether a shipment draws anything on the lane's resource.
+    pub(super) fn draws(&self) -> bool {
+        self.resource.is_some() && (self.per_shipment > 0 || self.per_item > 0)
+    }
+
+    /// Whether an earlier departure may arrive later: hours may lead into a slot of a day on which nothing else arrives.
+    pub(super) fn may_overtake(&self) -> bool {
+        self.transit_time.is_some()
+            && self.resource.is_some()
+            && (self.delivery_days != Weekdays::ALL || !self.holidays.is_empty())
     }
 
     fn next_delivery_day(&self, from: Day) -> Day {
@@ -240,6 +252,11 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             Target::Day(day) => day,
             Target::Window(..) => zone.day_of(to) - 1,
         };
+        // Nothing arrives before today, and a lane that draws can't beyond its supply.
+        let from = from.max(zone.start_of(zone.day_of(self.now)));
+        if let Some(slot) = slot.filter(|_| lane.draws() && !self.unlimited) {
+            day = Day(day.0.min(self.slots[slot].end));
+        }
         while zone.start_of(day) >= from {
             if lane.delivers_on(day) && slot.is_none_or(|s| self.lane_can(at, lane, s, quantity, day.0)) {
                 return Some(lane.latest_for_day(zone, day));
@@ -263,6 +280,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let zone = self.zone_calendar();
         let resource = &self.slots[slot];
         let mut index = resource.resource.bucketing.containing(resource.calendar, Moment(to.0 - 1));
+        if lane.draws() && !self.unlimited {
+            index = index.min(resource.end);
+        }
+        let from = from.max(self.now);
         while resource.start(index) >= from {
             let inside = matches!(target, Target::Day(_)) || resource.bucket_end(index) <= to;
             if inside && !resource.is_void(index) && self.lane_can(at, lane, slot, quantity, index) {

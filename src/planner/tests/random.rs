@@ -381,3 +381,29 @@ fn remaining_is_what_playing_orders_one_by_one_gives() {
         }
     });
 }
+
+#[test]
+fn the_ends_of_time_and_quantity_are_answered_too() {
+    each(6, |_, text, now| {
+        let world = World::parse(text, now);
+        for goods in ["a 1000000", "a 1 + b 1000000"] {
+            for when in [
+                "by 1990-01-01",
+                "by 2190-12-31",
+                "by 1990-01-01T00:00Z",
+                "by 2190-12-31T00:00Z",
+                "on 1990-01-01",
+                "on 2190-12-31",
+                "in 1990-01-01T00:00Z/2190-12-31T00:00Z",
+                "in 2190-12-30T00:00Z/2190-12-31T00:00Z",
+            ] {
+                for how in ["", "split"] {
+                    world.quote(&format!("{goods} to z {when} {how}"), now);
+                }
+            }
+        }
+        let ask = world.ask("a 1 to z");
+        let far = crate::domain::limits::MAX_DATE_DAYS;
+        dates(&world.network, &world.levels[..], &ask, Some(super::world::day("2190-12-31")), far, now);
+    });
+}
