@@ -289,6 +289,7 @@ impl Ledger for EmbeddedLedger {
         command: Command,
         give_up_at: Option<std::time::Instant>,
     ) -> Result<Outcome, LedgerError> {
+        self.shared.employ_postman();
         let (answer, told) = oneshot::channel();
         self.send(Message::Execute(Box::new(Execute { network: network.clone(), command, give_up_at, answer })))?;
         // The thread answers everything it takes up; if it does not, it is gone, and nobody knows how far it came.
