@@ -1,0 +1,166 @@
+//! Plays the tours of the examples as their READMEs tell them, so that what is written there is what the program says.
+//!
+//! Of a README it reads the blocks: `sh` is typed, and `text` is what must come out. `surety serve` runs beside the rest.
+//! `UPDATE_TOURS=1` writes what comes out into the READMEs; the difference is then to be judged by the rules.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_surety");
+
+#[test]
+fn shop() {
+    play("shop");
+}
+
+#[test]
+fn bakery() {
+    play("bakery");
+}
+
+#[test]
+fn studio() {
+    play("studio");
+}
+
+/// What a README is made of.
+enum Part {
+    /// Prose and blocks of other kinds, as they stand.
+    Prose(String),
+    /// Commands, one a line.
+    Typed(String),
+    /// What the commands before it answer.
+    Answer(String),
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if !matches!(line, "```sh" | "```text") {
+            parts.push(Part::Prose(line.to_owned()));
+            continue;
+        }
+        let mut block = String::new();
+        for inside in lines.by_ref().take_while(|l| *l != "```") {
+            block += inside;
+            block += "\n";
+        }
+        parts.push(match line {
+            "```sh" => Part::Typed(block),
+            _ => Part::Answer(block),
+        });
+    }
+    parts
+}
+
+/// A server that ends with the tour.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the commands have noticed.
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+struct Tour {
+    root: PathBuf,
+    server: Option<Server>,
+    exported: Vec<(String, String)>,
+}
+
+impl Tour {
+    /// What a command answers; nothing, if it is one that is only done.
+    fn type_in(&mut self, line: &str) -> Option<String> {
+        let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
+        match words.as_slice() {
+            ["export", assignment] => {
+                let (name, value) = assignment.split_once('=').expect("an export assigns");
+                self.exported.push((name.to_owned(), value.to_owned()));
+                None
+            }
+            ["surety", "serve", options @ ..] => {
+                let mut program = self.program();
+                program.arg("serve").args(["--listen", "127.0.0.1:0"]).args(options);
+                let mut child =
+                    program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+                let mut first = String::new();
+                let stdout = child.stdout.take().expect("stdout is piped");
+                BufReader::new(stdout).read_line(&mut first).expect("the server speaks");
+                let address = first.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}: {first}"));
+                self.server = Some(Server { url: format!("http://{address}"), child });
+                None
+            }
+            ["surety", options @ ..] => {
+                let url = &self.server.as_ref().expect("the server was started").url;
+                let output = self.program().args(options).env("SURETY_SERVER", url).output().expect("the program runs");
+                let said = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+                // A no is an answer too; anything above is a fault of the tour.
+                let code = output.status.code();
+                assert!(matches!(code, Some(0 | 1)), "{line}\nended with {code:?}: {}", said(output.stderr));
+                Some(said(output.stdout) + &said(output.stderr))
+            }
+            _ => panic!("a tour types export and surety only, not {line:?}"),
+        }
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(&self.root).env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(self.exported.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+fn play(example: &str) {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("examples").join(example).join("README.md");
+    let text = fs::read_to_string(&path).expect("the example has a README");
+    let mut tour = Tour { root, server: None, exported: Vec::new() };
+    let (mut told, mut differences, mut answers) = (String::new(), String::new(), Vec::new());
+    let mut typed = String::new();
+    for part in parts(&text) {
+        match part {
+            Part::Prose(line) => told += &format!("{line}\n"),
+            Part::Typed(block) => {
+                told += &format!("```sh\n{block}```\n");
+                let lines: Vec<String> = block.replace("\\\n", " ").lines().map(str::to_owned).collect();
+                assert!(answers.is_empty(), "{}: nothing says what {typed:?} answers", path.display());
+                answers = lines.iter().filter_map(|line| tour.type_in(line)).collect();
+                typed = lines.join("\n");
+            }
+            Part::Answer(expected) => {
+                let answer = answers.drain(..).collect::<Vec<_>>().join("\n");
+                if settled(&answer) != settled(&expected) {
+                    let _infallible = write!(differences, "\n{typed}\n--- is told\n{expected}--- comes out\n{answer}");
+                }
+                told += &format!("```text\n{answer}```\n");
+            }
+        }
+    }
+    assert!(answers.is_empty(), "{}: nothing says what {typed:?} answers", path.display());
+    if env::var_os("UPDATE_TOURS").is_some() {
+        fs::write(&path, told).expect("the README can be written");
+    } else {
+        assert!(differences.is_empty(), "{} tells otherwise:\n{differences}", path.display());
+    }
+}
+
+/// What does not depend on how fast the tour is played: countdowns are left out.
+fn settled(text: &str) -> String {
+    let line = |line: &str| match line.split_once("within ") {
+        Some((before, after)) if after.trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{before}within{}", after.find(", before").map_or("", |at| &after[at..]))
+        }
+        _ => line.trim_end().to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
