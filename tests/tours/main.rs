@@ -1,7 +1,7 @@
-//! Plays the tours of the examples as their READMEs tell them, so that what is written there is what the program says.
+//! Plays the tours of the documentation as they are told, so that what is written there is what the program says.
 //!
-//! Of a README it reads the blocks: `sh` is typed, and `text` is what must come out. `surety serve` runs beside the rest.
-//! `UPDATE_TOURS=1` writes what comes out into the READMEs; the difference is then to be judged by the rules.
+//! It reads the blocks: `sh` is typed, and `text` or `json` is what must come out. `surety serve` runs beside the rest.
+//! `UPDATE_TOURS=1` writes what comes out into the files; the difference is then to be judged by the rules.
 
 use std::env;
 use std::fmt::Write as _;
@@ -14,45 +14,55 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_surety");
 
 #[test]
 fn shop() {
-    play("shop");
+    play("examples/shop/README.md");
 }
 
 #[test]
 fn bakery() {
-    play("bakery");
+    play("examples/bakery/README.md");
 }
 
 #[test]
 fn studio() {
-    play("studio");
+    play("examples/studio/README.md");
 }
 
-/// What a README is made of.
+#[test]
+fn checkout() {
+    play("docs/checkout.md");
+}
+
+/// What a tour is made of.
 enum Part {
     /// Prose and blocks of other kinds, as they stand.
     Prose(String),
     /// Commands, one a line.
     Typed(String),
-    /// What the commands before it answer.
-    Answer(String),
+    /// How its block begins, and what the commands before it answer.
+    Answer(&'static str, String),
 }
 
 fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if !matches!(line, "```sh" | "```text") {
-            parts.push(Part::Prose(line.to_owned()));
-            continue;
-        }
+        let fence = match line {
+            "```sh" => None,
+            "```text" => Some("```text"),
+            "```json" => Some("```json"),
+            _ => {
+                parts.push(Part::Prose(line.to_owned()));
+                continue;
+            }
+        };
         let mut block = String::new();
         for inside in lines.by_ref().take_while(|l| *l != "```") {
             block += inside;
             block += "\n";
         }
-        parts.push(match line {
-            "```sh" => Part::Typed(block),
-            _ => Part::Answer(block),
+        parts.push(match fence {
+            None => Part::Typed(block),
+            Some(fence) => Part::Answer(fence, block),
         });
     }
     parts
@@ -120,10 +130,10 @@ impl Tour {
     }
 }
 
-fn play(example: &str) {
+fn play(document: &str) {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("examples").join(example).join("README.md");
-    let text = fs::read_to_string(&path).expect("the example has a README");
+    let path = root.join(document);
+    let text = fs::read_to_string(&path).expect("the tour is there");
     let mut tour = Tour { root, server: None, exported: Vec::new() };
     let (mut told, mut differences, mut answers) = (String::new(), String::new(), Vec::new());
     let mut typed = String::new();
@@ -137,26 +147,28 @@ fn play(example: &str) {
                 answers = lines.iter().filter_map(|line| tour.type_in(line)).collect();
                 typed = lines.join("\n");
             }
-            Part::Answer(expected) => {
+            Part::Answer(fence, expected) => {
                 let answer = answers.drain(..).collect::<Vec<_>>().join("\n");
                 if settled(&answer) != settled(&expected) {
                     let _infallible = write!(differences, "\n{typed}\n--- is told\n{expected}--- comes out\n{answer}");
                 }
-                told += &format!("```text\n{answer}```\n");
+                told += &format!("{fence}\n{answer}```\n");
             }
         }
     }
     assert!(answers.is_empty(), "{}: nothing says what {typed:?} answers", path.display());
     if env::var_os("UPDATE_TOURS").is_some() {
-        fs::write(&path, told).expect("the README can be written");
+        fs::write(&path, told).expect("the tour can be written");
     } else {
         assert!(differences.is_empty(), "{} tells otherwise:\n{differences}", path.display());
     }
 }
 
-/// What does not depend on how fast the tour is played: countdowns are left out.
+/// What does not depend on how fast the tour is played: countdowns and instants of the clock are left out.
 fn settled(text: &str) -> String {
+    let of_the_clock = ["\"asOf\": ", "\"createdAt\": ", "\"expiresAt\": "];
     let line = |line: &str| match line.split_once("within ") {
+        _ if of_the_clock.iter().any(|name| line.trim_start().starts_with(name)) => line.split(':').take(1).collect(),
         Some((before, after)) if after.trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
             format!("{before}within{}", after.find(", before").map_or("", |at| &after[at..]))
         }
