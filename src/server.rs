@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::app::request::{ApplyNetworkRequest, SupplyLine};
 use crate::app::{App, AppError};
@@ -45,6 +46,8 @@ const MAX_STREAMS_PER_CONNECTION: u32 = 2_048;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_EVERY`].
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
+/// How long closing the store may take: a hung disk must not keep the process.
+const CLOSING: Duration = Duration::from_secs(5);
 /// How often health is compared with the truth.
 const HEALTH_EVERY: Duration = Duration::from_millis(50);
 
@@ -71,11 +74,13 @@ pub struct Config {
     pub max_streams: usize,
     /// The longest that a unary call may take, also when its caller would wait longer.
     pub max_unary: Duration,
+    /// How long the service goes on once it is told to stop and health says so, for those who look at it from time to time.
+    pub notice: Duration,
     /// How long calls in flight may take to finish once the service is told to stop.
     pub drain: Duration,
-    /// A network to apply before serving.
+    /// A network to apply before serving, if the ledger has none.
     pub network: Option<proto::v1::Network>,
-    /// A plan to load before serving.
+    /// A plan to load before serving, if the ledger has none.
     pub supply: Vec<SupplyLine>,
 }
 
@@ -143,7 +148,16 @@ impl Ready {
     async fn load(&self, network: Option<proto::v1::Network>, supply: Vec<SupplyLine>) -> Result<(), ServerError> {
         let default = NetworkId::default_network();
         let now = self.app.now();
-        if let Some(document) = network {
+        // What operations changed since the first start must not be undone by the next one.
+        let (version, planned) = self.app.what_is_kept(&default).map_err(ServerError::Network)?;
+        if version > 0 && network.is_some() {
+            info!(version, "the ledger has a network; the file was not applied: `surety apply` replaces it");
+        }
+        if planned && !supply.is_empty() {
+            info!("the ledger has a plan; the file was not loaded: `surety supply` loads it");
+        }
+        let supply = if planned { Vec::new() } else { supply };
+        if let Some(document) = network.filter(|_| version == 0) {
             let message = proto::v1::ApplyNetworkRequest { network: Some(document), validate_only: false };
             let refused = ServerError::Network;
             let asked: ApplyNetworkRequest =
@@ -244,9 +258,14 @@ impl Ready {
         let ended = match ended {
             Some(ended) => ended,
             None => {
-                info!("told to stop; calls in flight finish");
+                info!("told to stop; health says so, then calls in flight finish");
                 report(ServingStatus::NotServing).await;
+                // Those who ask health send their next calls elsewhere before the port is closed.
+                let ended_early = tokio::time::timeout(config.notice, &mut serving).await;
                 stop.cancel();
+                if let Ok(ended) = ended_early {
+                    return finish(ended, housekeeping, ledger).await;
+                }
                 drained.cancel();
                 match tokio::time::timeout(config.drain, &mut serving).await {
                     Ok(ended) => ended,
@@ -258,13 +277,24 @@ impl Ready {
             }
         };
         stop.cancel();
-        if let Err(error) = housekeeping.await {
-            warn!(%error, "housekeeping did not end well");
-        }
-        ledger.close().await;
-        info!("stopped");
-        ended.map_err(ServerError::from)
+        finish(ended, housekeeping, ledger).await
     }
+}
+
+/// Ends what runs beside the connections' side.
+async fn finish(
+    ended: Result<(), tonic::transport::Error>,
+    housekeeping: JoinHandle<()>,
+    ledger: Arc<dyn Ledger>,
+) -> Result<(), ServerError> {
+    if let Err(error) = housekeeping.await {
+        warn!(%error, "housekeeping did not end well");
+    }
+    if tokio::time::timeout(CLOSING, ledger.close()).await.is_err() {
+        warn!(waited = ?CLOSING, "the store does not close; what was acknowledged is in it");
+    }
+    info!("stopped");
+    ended.map_err(ServerError::from)
 }
 
 fn status_of(app: &App) -> ServingStatus {
@@ -292,14 +322,6 @@ async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledge
 struct Observed(Metrics);
 
 impl LedgerObserver for Observed {
-    fn failed(&self, why: &str) {
-        error!(why, "the store failed; nothing is taken until it works again");
-    }
-
-    fn recovered(&self) {
-        info!("the store works again");
-    }
-
     fn committed(&self, commands: usize, took: Duration) {
         self.0.committed(commands, took);
     }

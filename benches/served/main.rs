@@ -64,6 +64,7 @@ fn main() {
                     max_requests: 100_000,
                     max_streams: 1_000,
                     max_unary: Duration::from_secs(30),
+                    notice: Duration::ZERO,
                     drain: Duration::from_secs(1),
                     network: Some(serde_json::from_str(NETWORK).expect("the network of this benchmark")),
                     supply: Vec::new(),
@@ -153,7 +154,7 @@ fn ask(hold: bool, number: u64) -> v1::QuoteRequest {
             service: "standard".to_owned(),
             ..v1::Ask::default()
         }),
-        hold: hold.then(|| pbjson_types::Duration { seconds: 900, nanos: 0 }),
+        hold: hold.then_some(pbjson_types::Duration { seconds: 900, nanos: 0 }),
         ..v1::QuoteRequest::default()
     }
 }

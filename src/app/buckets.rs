@@ -10,6 +10,14 @@ use crate::domain::limits::MAX_LISTED_BUCKETS;
 use crate::domain::network::{Kind, ResourceIdx};
 
 impl App {
+    /// What the ledger has already: the network's version, and whether any supply was ever set.
+    pub fn what_is_kept(&self, network: &NetworkId) -> Result<(i64, bool), AppError> {
+        let view = self.view(network)?;
+        let resources = (0..view.network.resources().len()).map(ResourceIdx::new);
+        let planned = resources.into_iter().any(|at| view.levels(at).last_set().is_some());
+        Ok((view.version, planned))
+    }
+
     /// The buckets of one resource, or of all of a site, over some days. Receipts of stock that came earlier are listed too while
     /// something of them is left: they are the stock on hand.
     pub fn list_buckets(&self, network: &NetworkId, request: &BucketsRequest) -> Result<Vec<BucketRow>, AppError> {

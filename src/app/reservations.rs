@@ -25,8 +25,10 @@ impl App {
         let mut confirm = Confirm { id: id.clone(), reference, retake: None };
         for _ in 0..MAX_REPLANS {
             match self.execute(network, Command::Confirm(confirm.clone()), give_up_at).await? {
-                Outcome::Reservation { reservation, .. } => {
-                    self.metrics.confirmed();
+                Outcome::Reservation { reservation, repeated } => {
+                    if !repeated {
+                        self.metrics.confirmed();
+                    }
                     return Ok(reservation);
                 }
                 Outcome::Refused(Refusal::WrongState { state: State::Expired })
@@ -84,8 +86,10 @@ impl App {
         give_up_at: Option<Instant>,
     ) -> Result<Arc<Reservation>, AppError> {
         match self.execute(network, Command::Release { id: id.clone(), reason }, give_up_at).await? {
-            Outcome::Reservation { reservation, .. } => {
-                self.metrics.released();
+            Outcome::Reservation { reservation, repeated } => {
+                if !repeated {
+                    self.metrics.released();
+                }
                 Ok(reservation)
             }
             Outcome::Refused(Refusal::WrongState { state }) => {

@@ -61,7 +61,7 @@ fn facts(prepared: &Prepared) -> Vec<(&'static str, String)> {
         ("max-in-flight", options.max_in_flight.to_string()),
         ("max-streams", options.max_streams.to_string()),
         ("drain-timeout", seconds(options.drain_timeout)),
-        ("retention", seconds(options.retention)),
+        ("stop notice", seconds(options.stop_notice)),
         ("log-format", none(if options.log_json { "json" } else { "text" })),
         ("log-filter", options.log_filter.clone()),
         ("otlp-endpoint", options.otlp_endpoint.as_deref().map_or_else(|| none("none"), super::store::without_secrets)),

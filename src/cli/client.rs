@@ -158,6 +158,7 @@ impl Caller {
         self.endpoint.connect().await.map_err(|error| Failure::Unreachable {
             message: format!("can't reach {}: {}", self.server, innermost(&error)),
             code: "UNAVAILABLE",
+            nothing_applied: true,
             request_id: None,
         })
     }

@@ -52,6 +52,8 @@ pub enum Failure {
         message: String,
         /// `UNAVAILABLE` or `DEADLINE_EXCEEDED`.
         code: &'static str,
+        /// Whether the server itself said that nothing was applied.
+        nothing_applied: bool,
         /// The request to send again, if it can be.
         request_id: Option<String>,
     },
@@ -122,8 +124,12 @@ impl Failure {
 
     /// What a failed call means. `server` is its address as the user wrote it.
     pub fn from_status(status: &Status, server: &str) -> Self {
-        let without =
-            |code: Code, message: String| Failure::Unreachable { message, code: code_name(code), request_id: None };
+        let without = |code: Code, message: String| Failure::Unreachable {
+            message,
+            code: code_name(code),
+            nothing_applied: status.get_details_error_info().is_some_and(|info| info.reason == "STORE_UNAVAILABLE"),
+            request_id: None,
+        };
         if let Some(cause) = transport_cause(status) {
             return without(Code::Unavailable, format!("the connection to {server} was lost: {cause}"));
         }
@@ -151,8 +157,8 @@ impl Failure {
     #[must_use]
     pub fn with_request_id(self, id: &str) -> Self {
         match self {
-            Failure::Unreachable { message, code, .. } if !id.is_empty() => {
-                Failure::Unreachable { message, code, request_id: Some(id.to_owned()) }
+            Failure::Unreachable { message, code, nothing_applied: false, .. } if !id.is_empty() => {
+                Failure::Unreachable { message, code, nothing_applied: false, request_id: Some(id.to_owned()) }
             }
             other => other,
         }

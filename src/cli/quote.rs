@@ -189,7 +189,7 @@ pub async fn dates(args: &DatesArgs, console: &mut Console<'_>) -> Result<Exit, 
     if caller.json {
         console.print_json(&answer)?;
     } else {
-        let text = render::quote::dates(request.ask.as_ref(), &answer, days, &caller.times, console.now());
+        let text = render::quote::dates(request.ask.as_ref(), &answer, days, &caller.times);
         console.print(&text)?;
     }
     Ok(if answer.dates.is_empty() { Exit::No } else { Exit::Done })

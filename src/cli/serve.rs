@@ -16,7 +16,6 @@ use super::values;
 use crate::app::AppError;
 use crate::clock::SystemClock;
 use crate::domain::faults::{Fault, Faults};
-use crate::domain::limits::REQUEST_ID_DAYS;
 use crate::domain::time::Moment;
 use crate::server::{Config, Ready, ServerError, Store};
 use crate::telemetry::{self, LogFormat, TelemetryConfig};
@@ -31,8 +30,8 @@ pub const DEFAULT_MAX_IN_FLIGHT: &str = "4096";
 pub const DEFAULT_MAX_STREAMS: &str = "10000";
 /// How long running calls may take to end after a call for shutdown: below the 30 s after which Kubernetes kills.
 pub const DEFAULT_DRAIN_TIMEOUT: &str = "20s";
-/// How long a reservation is remembered after it ended: rule 20 asks for 30 days, one more covers slow clocks.
-pub const DEFAULT_RETENTION: &str = "31d";
+/// How long to go on once told to stop: a second, in which whoever looks at health every few hundred milliseconds notices.
+pub const DEFAULT_STOP_NOTICE: &str = "1s";
 /// The longest a unary call may take: loading the largest network takes tens of seconds.
 const MAX_UNARY: Duration = Duration::from_secs(120);
 /// The standard OpenTelemetry variable, read when `--otlp-endpoint` is not given.
@@ -72,10 +71,10 @@ pub struct ServeArgs {
     #[arg(long, env = "SURETY_DRAIN_TIMEOUT", value_name = "DURATION", default_value = DEFAULT_DRAIN_TIMEOUT,
           help_heading = "Limits")]
     pub drain_timeout: String,
-    /// How long to remember a reservation and its request id after it ended; at least 30d
-    #[arg(long, env = "SURETY_RETENTION", value_name = "DURATION", default_value = DEFAULT_RETENTION,
+    /// How long to go on serving once the service is told to stop and health says so, so that callers can turn away
+    #[arg(long, env = "SURETY_STOP_NOTICE", value_name = "DURATION", default_value = DEFAULT_STOP_NOTICE,
           help_heading = "Limits")]
-    pub retention: String,
+    pub stop_notice: String,
 
     /// How log lines look, on stderr: text or json
     #[arg(
@@ -134,8 +133,8 @@ pub struct ServeOptions {
     pub max_streams: usize,
     /// How long running calls may take to end at shutdown.
     pub drain_timeout: Duration,
-    /// How long an ended reservation is remembered (rule 20).
-    pub retention: Duration,
+    /// How long to go on serving once health says that the service stops.
+    pub stop_notice: Duration,
     /// Whether log lines are JSON.
     pub log_json: bool,
     /// What is logged, as `tracing` directives.
@@ -185,15 +184,8 @@ impl ServeArgs {
             }
         };
         let drain_timeout = length("--drain-timeout", &self.drain_timeout);
-        let retention = length("--retention", &self.retention);
+        let stop_notice = length("--stop-notice", &self.stop_notice);
         let metric_interval = length("--metric-interval", &self.metric_interval);
-        if retention < least_retention() {
-            let given = &self.retention;
-            note(
-                "--retention",
-                format!("'{given}' is too short; request ids are promised to be kept for 30d at least"),
-            );
-        }
         if metric_interval.is_zero() {
             note("--metric-interval", "is no time at all; write 15s".to_owned());
         }
@@ -232,7 +224,7 @@ impl ServeArgs {
             max_in_flight,
             max_streams,
             drain_timeout,
-            retention,
+            stop_notice,
             log_json,
             log_filter: self.log_filter.clone(),
             otlp_endpoint,
@@ -275,10 +267,6 @@ fn read<T>(file: Option<Result<T, Failure>>, all: &mut Vec<String>) -> Option<T>
             None
         }
     }
-}
-
-fn least_retention() -> Duration {
-    Duration::from_secs(u64::try_from(REQUEST_ID_DAYS - 1).unwrap_or(30) * 24 * 3_600)
 }
 
 /// An address to listen on: `HOST:PORT` with a numeric host, or `localhost`.
@@ -340,6 +328,7 @@ pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit
         max_requests: options.max_in_flight,
         max_streams: options.max_streams,
         max_unary: MAX_UNARY,
+        notice: options.stop_notice,
         drain: options.drain_timeout,
         network: network.as_ref().map(|file| file.network.clone()),
         supply: supply.as_ref().map(PlanFile::supply).unwrap_or_default(),
@@ -370,10 +359,12 @@ fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&Pl
             let places = faults.iter().map(|fault| supply?.place(first, &fault.path)).collect();
             placed(&faults, places)
         }
+        other @ (ServerError::Store(_) | ServerError::Ledger(_)) => {
+            let message = format!("the service can't start: {other}");
+            return Failure::Unreachable { message, code: "UNAVAILABLE", nothing_applied: true, request_id: None };
+        }
         other @ (ServerError::Network(_)
         | ServerError::Plan { .. }
-        | ServerError::Store(_)
-        | ServerError::Ledger(_)
         | ServerError::Transport(_)
         | ServerError::Descriptors(_)) => vec![other.to_string()],
     };

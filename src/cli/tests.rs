@@ -213,7 +213,7 @@ fn a_service_has_defaults_for_everything() {
     assert_eq!(options.listen.to_string(), "127.0.0.1:7070");
     assert_eq!(options.store, StoreChoice::Memory);
     assert_eq!((options.max_in_flight, options.max_streams), (4_096, 10_000));
-    assert_eq!(options.retention, std::time::Duration::from_secs(31 * 86_400));
+    assert_eq!(options.stop_notice, std::time::Duration::from_secs(1));
     assert_eq!((options.clock, options.threads, options.otlp_endpoint), (None, None, None));
     assert!(!options.log_json);
 }
@@ -221,7 +221,7 @@ fn a_service_has_defaults_for_everything() {
 #[test]
 fn a_service_is_told_all_of_its_faults_at_once() {
     let words = "--listen 7070 --store disk:/x --clock 2026-12-01 --threads 0 --max-in-flight 0 --max-streams many \
-                 --drain-timeout 5 --retention 29d --log-format xml --log-filter a=b=c --otlp-endpoint https://c:4317 \
+                 --drain-timeout 5 --stop-notice soon --log-format xml --log-filter a=b=c --otlp-endpoint https://c:4317 \
                  --trace-sample-ratio 2 --metric-interval 0s";
     let faults = serve(words).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
@@ -235,7 +235,7 @@ fn a_service_is_told_all_of_its_faults_at_once() {
             "--max-in-flight",
             "--max-streams",
             "--drain-timeout",
-            "--retention",
+            "--stop-notice",
             "--metric-interval",
             "--log-format",
             "--log-filter",
@@ -244,7 +244,7 @@ fn a_service_is_told_all_of_its_faults_at_once() {
         ],
         "{faults:#?}"
     );
-    for good in ["--listen localhost:0", "--listen [::1]:7070", "--clock 2026-12-01T09:00:00Z", "--retention 60d"] {
+    for good in ["--listen localhost:0", "--listen [::1]:7070", "--clock 2026-12-01T09:00:00Z", "--stop-notice 5s"] {
         assert!(serve(&format!("--store memory: {good}")).is_ok(), "{good}");
     }
 }

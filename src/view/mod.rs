@@ -31,15 +31,20 @@ struct Slot {
     newest: watch::Sender<Cursor>,
 }
 
+/// A checked network and the document it was made from.
+type Prepared = (Arc<[u8]>, Arc<Network>);
+
 /// The views of all networks.
 pub struct Views {
     decode: Decode,
     slots: ArcSwap<FxHashMap<NetworkId, Arc<Slot>>>,
     /// A network that was checked already, and the document it was made from, so that it need not be made again when
     /// its entry comes by.
-    prepared: ArcSwap<Option<(Arc<[u8]>, Arc<Network>)>>,
+    prepared: ArcSwap<Option<Prepared>>,
     fresh_at: AtomicI64,
     current: AtomicBool,
+    /// The last network that came by could not be read.
+    unreadable: AtomicBool,
 }
 
 impl Views {
@@ -51,6 +56,7 @@ impl Views {
             prepared: ArcSwap::default(),
             fresh_at: AtomicI64::new(i64::MIN),
             current: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
         })
     }
 
@@ -71,7 +77,7 @@ impl Views {
 
     /// Whether the views have caught up with the ledger and follow it.
     pub fn are_current(&self) -> bool {
-        self.current.load(Ordering::Acquire)
+        self.current.load(Ordering::Acquire) && !self.unreadable.load(Ordering::Acquire)
     }
 
     /// All networks' names and views.
@@ -93,11 +99,13 @@ impl Views {
         if document.is_empty() {
             return Arc::new(Network::empty());
         }
+        self.unreadable.store(false, Ordering::Release);
         match (self.decode)(document, applied_at) {
             Ok(network) => Arc::new(network),
             Err(faults) => {
                 // It was checked before it was stored, so this is a newer version's document: nothing can be promised on it.
                 error!(faults = %summary(&faults), "the stored network can't be read; nothing is promised on it");
+                self.unreadable.store(true, Ordering::Release);
                 Arc::new(Network::empty())
             }
         }

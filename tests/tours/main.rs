@@ -148,7 +148,7 @@ fn play(document: &str) {
                 typed = lines.join("\n");
             }
             Part::Answer(fence, expected) => {
-                let answer = answers.drain(..).collect::<Vec<_>>().join("\n");
+                let answer = std::mem::take(&mut answers).join("\n");
                 if settled(&answer) != settled(&expected) {
                     let _infallible = write!(differences, "\n{typed}\n--- is told\n{expected}--- comes out\n{answer}");
                 }

@@ -47,7 +47,8 @@ fn refused(refusal: &Refusal) -> String {
     for (subject, description) in &refusal.preconditions {
         let _ = writeln!(text, "  {subject}: {description}");
     }
-    if let Some((kind, name, description)) = &refusal.resource {
+    // Where each name has its own line already, the first need not be told again.
+    if let Some((kind, name, description)) = refusal.resource.as_ref().filter(|_| refusal.violations.is_empty()) {
         let description = if description.is_empty() { String::new() } else { format!(": {description}") };
         let _ = writeln!(text, "  {kind} '{name}'{description}");
     }
@@ -77,7 +78,7 @@ pub fn json(failure: &Failure) -> Value {
     let exit = failure.exit().code();
     let error = match failure {
         Failure::Wrong { what, faults } => json!({ "exit": exit, "message": what, "faults": faults }),
-        Failure::Unreachable { message, code, request_id } => {
+        Failure::Unreachable { message, code, request_id, .. } => {
             let mut error = json!({ "exit": exit, "code": code, "message": message });
             if let Some(id) = request_id {
                 error["requestId"] = json!(id);
@@ -109,7 +110,8 @@ fn refused_json(refusal: &Refusal, exit: u8) -> Value {
         let failed = refusal.preconditions.iter().map(|(subject, d)| json!({ "subject": subject, "description": d }));
         error["preconditions"] = failed.collect();
     }
-    if let Some((kind, name, description)) = &refusal.resource {
+    // Where each name has its own line already, the first need not be told again.
+    if let Some((kind, name, description)) = refusal.resource.as_ref().filter(|_| refusal.violations.is_empty()) {
         error["resource"] = json!({ "type": kind, "name": name, "description": description });
     }
     if let Some(delay) = refusal.retry_after {

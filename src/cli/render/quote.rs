@@ -169,19 +169,13 @@ fn instead(alternatives: &[v1::Alternative], asked: Option<&str>, times: &Times)
 }
 
 /// The dates of a date picker.
-pub fn dates(
-    ask: Option<&v1::Ask>,
-    answer: &v1::ListPromiseDatesResponse,
-    days: i32,
-    times: &Times,
-    now: Timestamp,
-) -> String {
+pub fn dates(ask: Option<&v1::Ask>, answer: &v1::ListPromiseDatesResponse, days: i32, times: &Times) -> String {
     let what = ask.map_or_else(String::new, |ask| lines(&ask.lines));
     if answer.dates.is_empty() {
         let days = counted(u64::try_from(days).unwrap_or(0), "day", "days");
         return format!("{} {what} can't be promised on any of these {days}\n", paint(BAD, "No:"));
     }
-    let mut table = Table::new(&["ARRIVES", "SERVICE", ">LEFT", "ORDER BEFORE", ""]);
+    let mut table = Table::new(&["ARRIVES", "SERVICE", ">LEFT", "ORDER BEFORE"]);
     for date in &answer.dates {
         let order_by = date.order_by.as_ref();
         table.row(
@@ -190,7 +184,6 @@ pub fn dates(
                 date.service.clone(),
                 grouped(date.remaining),
                 order_by.map_or_else(String::new, |at| times.moment(at)),
-                order_by.and_then(|at| left(now, at)).map_or_else(String::new, |left| format!("within {left}")),
             ],
             None,
         );

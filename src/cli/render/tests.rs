@@ -206,7 +206,7 @@ fn dates_of_a_date_picker() {
         dates: vec![date("2026-12-02", "express", 4), date("2026-12-03", "standard", 1_250)],
     };
     check(
-        &quote::dates(Some(&ask(None)), &answer, 14, &berlin(), now()),
+        &quote::dates(Some(&ask(None)), &answer, 14, &berlin()),
         "\
 2 x mug-blue, 1 x card can arrive:
   ARRIVES         SERVICE    LEFT  ORDER BEFORE
@@ -216,7 +216,7 @@ Times are in Europe/Berlin.
 ",
     );
     check(
-        &quote::dates(Some(&ask(None)), &v1::ListPromiseDatesResponse::default(), 14, &berlin(), now()),
+        &quote::dates(Some(&ask(None)), &v1::ListPromiseDatesResponse::default(), 14, &berlin()),
         "No: 2 x mug-blue, 1 x card can't be promised on any of these 14 days\n",
     );
 }

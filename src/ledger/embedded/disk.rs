@@ -1,7 +1,7 @@
 //! The durable store: fjall in a directory that is ours alone. See `docs/decisions` for why fjall.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const WORKERS: usize = 2;
 /// Open files kept, well under the usual limit of 1,024 a process, which connections need too.
 const OPEN_FILES: usize = 256;
 
+/// What the lock's file says once a store was made, so that a store that is gone is not taken for a first start.
+const MADE: &[u8] = b"made\n";
 const LOCK: &str = "lock";
 const STORE: &str = "store";
 const UNFINISHED: &str = "store.new";
@@ -55,6 +57,11 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path: lock, source }),
         }
+        let made = fs::read(&lock).map_err(at(&lock))? == MADE;
+        if made && !store.exists() {
+            let gone = format!("{} is gone, and a ledger was kept there", store.display());
+            return Err(OpenError::Damaged(gone));
+        }
         if !store.exists() {
             // Made aside and moved whole into its place, so that a crash midway leaves no half of a store behind.
             let new = dir.join(UNFINISHED);
@@ -64,6 +71,9 @@ impl Directory {
             drop(FjallStore::open(&new)?);
             fs::rename(&new, &store).map_err(at(&store))?;
             File::open(dir).and_then(|d| d.sync_all()).map_err(at(dir))?;
+        }
+        if !made {
+            (&file).write_all(MADE).and_then(|()| file.sync_all()).map_err(at(&lock))?;
         }
         Ok(Directory { store, opened_before: false, _lock: file })
     }

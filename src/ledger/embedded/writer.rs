@@ -82,6 +82,8 @@ pub struct Shared {
     pub closing: AtomicBool,
     /// Commands that wait.
     pub waiting: AtomicUsize,
+    /// Who follows the feed, for the case that the thread dies.
+    follower: Mutex<Option<Arc<dyn Subscriber>>>,
     /// Hands a batch's answers out from within the callers' runtime; there from the first command on.
     postman: OnceLock<mpsc::UnboundedSender<Vec<Answer>>>,
 }
@@ -122,6 +124,22 @@ impl Shared {
     }
 }
 
+/// Tells the follower when the thread dies.
+struct Mourner(Arc<Shared>);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        tracing::error!("the ledger's thread has panicked; nothing can be taken until the service is started again");
+        self.0.show(None);
+        if let Some(follower) = &*self.0.follower.lock().unwrap_or_else(PoisonError::into_inner) {
+            follower.lost();
+        }
+    }
+}
+
 fn hand_out(batch: Vec<Answer>) {
     for (to, told) in batch {
         // If nobody waits any more it comes back and is dropped here, and so a hold that it tells of is undone.
@@ -150,7 +168,14 @@ enum Go {
 
 impl Writer {
     /// Runs until the ledger is closed, or its handle is gone.
-    pub fn run(mut self) {
+    pub fn run(self) {
+        // Should the thread panic, the views must not go on as though they were followed.
+        let mourner = Mourner(self.shared.clone());
+        self.work();
+        drop(mourner);
+    }
+
+    fn work(mut self) {
         let mut next_sweep = Instant::now() + SWEEP;
         loop {
             let (messages, go) = self.gather();
@@ -262,15 +287,16 @@ impl Writer {
             }
             subscriber.fresh(self.core.now());
         }
-        let told = outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
-            let undo = match (&command, &result) {
-                (Command::Hold(hold), Ok(Outcome::Reservation { repeated: false, .. })) => {
-                    Some((network, hold.id.clone()))
-                }
-                _ => None,
-            };
-            (to, Told { result: Some(result), undo, shared: Arc::clone(&self.shared) })
-        });
+        let told =
+            outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
+                let undo = match (&command, &result) {
+                    (Command::Hold(hold), Ok(Outcome::Reservation { repeated: false, .. })) => {
+                        Some((network, hold.id.clone()))
+                    }
+                    _ => None,
+                };
+                (to, Told { result: Some(result), undo, shared: Arc::clone(&self.shared) })
+            });
         self.shared.deliver(told.collect());
         for other in others {
             self.other(other);
@@ -286,6 +312,7 @@ impl Writer {
         match message {
             Message::Execute(_) => unreachable!("commands were made before"),
             Message::Subscribe(subscriber, done) => {
+                *self.shared.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&subscriber));
                 self.subscriber = Some(subscriber);
                 self.reset();
                 drop(done.send(Ok(())));
