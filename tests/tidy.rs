@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each layer with the modules of this crate that it may use, beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("domain", &[]),
     ("planner", &["domain"]),
     ("clock", &["domain"]),

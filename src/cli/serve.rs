@@ -17,6 +17,7 @@ use crate::app::AppError;
 use crate::clock::SystemClock;
 use crate::domain::faults::{Fault, Faults};
 use crate::domain::time::Moment;
+use crate::ledger::embedded::OpenError;
 use crate::server::{Config, Ready, ServerError, Store};
 use crate::telemetry::{self, LogFormat, TelemetryConfig};
 
@@ -359,7 +360,12 @@ fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&Pl
             let places = faults.iter().map(|fault| supply?.place(first, &fault.path)).collect();
             placed(&faults, places)
         }
-        other @ (ServerError::Store(_) | ServerError::Ledger(_)) => {
+        // What lies in the folder is wrong, and trying again won't help.
+        ServerError::Store(wrong @ (OpenError::Newer { .. } | OpenError::Foreign { .. } | OpenError::Damaged(_))) => {
+            vec![wrong.to_string()]
+        }
+        other @ (ServerError::Store(OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Failed(_))
+        | ServerError::Ledger(_)) => {
             let message = format!("the service can't start: {other}");
             return Failure::Unreachable { message, code: "UNAVAILABLE", nothing_applied: true, request_id: None };
         }
