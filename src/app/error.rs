@@ -59,6 +59,14 @@ pub enum AppError {
     /// Resources that are left out, or whose buckets would mean something else, still carry reservations.
     #[error("live reservations draw on {}; a resource that carries reservations can't be left out or cut differently", names(.0))]
     StillCarries(Vec<ResourceId>),
+    /// The events after the cursor are no longer kept.
+    #[error("the events after {cursor} are no longer kept, the oldest is {oldest}; read the present state, then follow from there")]
+    EventsGone {
+        /// The last event that the caller saw.
+        cursor: u64,
+        /// The oldest that is kept.
+        oldest: u64,
+    },
     /// Others were faster, again and again.
     #[error("others took the capacity {attempts} times while this was planned; come back in a moment")]
     Contended {
@@ -102,6 +110,7 @@ impl AppError {
             | AppError::OrderByPassed(_)
             | AppError::TooManyAmendments { .. }
             | AppError::StillCarries(_)
+            | AppError::EventsGone { .. }
             | AppError::TooManyNetworks(_)
             | AppError::DeadlineExceeded
             | AppError::Internal(_) => None,

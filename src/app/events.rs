@@ -27,9 +27,25 @@ impl App {
     ) -> Result<mpsc::Receiver<Result<EventRow, AppError>>, AppError> {
         self.view(&network)?;
         let mut changes = self.views.changes(&network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
+        let failed = |error| AppError::from_ledger(error, &network);
+        let newest = self.ledger.newest(&network).await.map_err(failed)?;
         let mut seen = match since {
-            Since::Cursor(cursor) => cursor,
-            Since::Now => self.ledger.newest(&network).await.map_err(|e| AppError::from_ledger(e, &network))?,
+            Since::Now => newest,
+            // From the oldest kept, whatever it is.
+            Since::Cursor(0) => 0,
+            Since::Cursor(cursor) if cursor > newest => {
+                let message = format!("is {cursor}; the newest event is {newest}: it belongs to another store or network");
+                return Err(AppError::invalid("cursor", message));
+            }
+            Since::Cursor(cursor) => {
+                let next = self.ledger.entries(&network, cursor, 1).await.map_err(failed)?;
+                match next.first() {
+                    Some(oldest) if oldest.seq > cursor + 1 => {
+                        return Err(AppError::EventsGone { cursor, oldest: oldest.seq });
+                    }
+                    _ => cursor,
+                }
+            }
         };
         let (events, stream) = mpsc::channel(BUFFER);
         let app = Arc::clone(self);

@@ -176,3 +176,22 @@ async fn what_is_in_flight_when_it_is_told_to_stop_is_done_or_was_never_begun() 
     assert_eq!(server.taken("lej.van", "2026-11-24").await, (acknowledged.len() as i64, 0));
     server.stopped().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_health_is_told_before_the_port_is_closed() {
+    let server = TestServer::with(|config| {
+        config.network = Some(shop());
+        config.notice = Duration::from_secs(1);
+    })
+    .await;
+    server.stop.cancel();
+    until("health says not serving", async || {
+        // On a connection of its own each time, as probes do.
+        let answer = server.health().await.check(probe("surety.v1.PromiseService")).await.unwrap().into_inner();
+        answer.status() == ServingStatus::NotServing
+    })
+    .await;
+    let answer = server.quote(hold("r1", ask("card", 1), 60)).await.unwrap();
+    assert_eq!(answer.verdict(), Verdict::Promised, "who has not looked yet is served");
+    server.stopped().await;
+}
