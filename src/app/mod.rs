@@ -85,6 +85,20 @@ impl App {
         self.ledger.execute(network, command, give_up_at).await.map_err(|e| AppError::from_ledger(e, network))
     }
 
+    /// Has what ended by `now` given back, so that a plan made after it sees it free (rule 21). Nearly always there is nothing
+    /// to wait for.
+    async fn give_back_due(
+        &self,
+        network: &NetworkId,
+        now: Moment,
+        give_up_at: Option<Instant>,
+    ) -> Result<(), AppError> {
+        if self.ledger.has_due(now) {
+            self.execute(network, Command::Tick, give_up_at).await?;
+        }
+        Ok(())
+    }
+
     async fn stored(&self, network: &NetworkId, id: &ReservationId) -> Result<Option<Arc<Reservation>>, AppError> {
         self.ledger.reservation(network, id).await.map_err(|e| AppError::from_ledger(e, network))
     }

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::reservation::{Reservation, State};
+use crate::domain::time::Moment;
 use command::{Command, Outcome};
 use feed::{Cursor, Entry, Subscriber};
 
@@ -60,6 +61,11 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The networks that there are.
     async fn networks(&self) -> Result<Vec<NetworkId>, LedgerError>;
+
+    /// Whether a hold may have ended by `now` whose draws the subscriber has not been told to be free again. Who plans in
+    /// order to take makes a [`Command::Tick`] first then: its capacity is free at once to whoever takes (rule 21). Cheap
+    /// enough to ask each time.
+    fn has_due(&self, now: Moment) -> bool;
 
     /// From now on the subscriber gets every network's full state once and then every change, in order, before the change
     /// is acknowledged to who made it. One subscriber a ledger.

@@ -94,6 +94,11 @@ impl Core {
         self.now
     }
 
+    /// When the next hold ends, of all networks.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.partitions.values().filter_map(|partition| partition.state.next_due()).min()
+    }
+
     /// Gives back what is due everywhere, then makes each job's step, in order, and writes all of it at once.
     pub fn step(&mut self, now: Moment, jobs: &[Job]) -> Result<Stepped, StoreError> {
         // Clocks jump; what was once due stays so (rule 21).

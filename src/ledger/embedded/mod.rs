@@ -333,6 +333,10 @@ impl Ledger for EmbeddedLedger {
         load::names(&*self.store()?).map_err(|e| unavailable(e.into()))
     }
 
+    fn has_due(&self, now: Moment) -> bool {
+        self.shared.next_due.load(Ordering::Acquire) <= now.0
+    }
+
     async fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Result<(), LedgerError> {
         let (done, answer) = oneshot::channel();
         self.send(Message::Subscribe(subscriber, done))?;

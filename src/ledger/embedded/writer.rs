@@ -2,7 +2,7 @@
 //! then answers. When the store fails it opens it again and believes what it finds there.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,6 +86,8 @@ pub struct Shared {
     follower: Mutex<Option<Arc<dyn Subscriber>>>,
     /// Hands a batch's answers out from within the callers' runtime; there from the first command on.
     postman: OnceLock<mpsc::UnboundedSender<Vec<Answer>>>,
+    /// When the next hold ends of which the subscriber does not know yet that it has, in microseconds.
+    pub next_due: AtomicI64,
 }
 
 /// An answer and who waits for it.
@@ -287,6 +289,7 @@ impl Writer {
             }
             subscriber.fresh(self.core.now());
         }
+        self.show_next_due();
         let told =
             outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
                 let undo = match (&command, &result) {
@@ -328,6 +331,11 @@ impl Writer {
         }
     }
 
+    /// Shows when the next hold ends, once all that ended before has been told.
+    fn show_next_due(&self) {
+        self.shared.next_due.store(self.core.next_due().map_or(i64::MAX, |due| due.0), Ordering::Release);
+    }
+
     fn reset(&self) {
         if let Some(subscriber) = &self.subscriber {
             for (network, snapshot) in self.core.snapshots() {
@@ -335,6 +343,7 @@ impl Writer {
             }
             subscriber.fresh(self.core.now());
         }
+        self.show_next_due();
     }
 
     /// Opens the store again until that works, and turns commands away meanwhile. None: the ledger was closed.
