@@ -34,6 +34,9 @@ impl App {
         let now = self.clock.now();
         let id = &request.id;
         let ask = Arc::new(request.ask);
+        self.give_back_due(network, now, give_up_at).await?;
+        // The version for which the view is known to show all that was stored.
+        let mut shown = None;
         for _ in 0..MAX_REPLANS {
             let view = self.view(network)?;
             let old = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
@@ -66,6 +69,16 @@ impl App {
                 Verdict::Unavailable => false,
             };
             let Some(promise) = answer.promise.filter(|_| wanted) else {
+                // Its own draws are looked up in the store and all others in the view. Where another change of it came between
+                // the two, its draws were counted wrongly, so a no counts only if none did.
+                if shown != Some(old.version) {
+                    self.execute(network, Command::Tick, give_up_at).await?;
+                    shown = Some(old.version);
+                    continue;
+                }
+                if self.stored(network, id).await?.is_none_or(|now| now.version != old.version) {
+                    continue;
+                }
                 return Ok(Amended { verdict: answer.verdict, reservation: old, bottlenecks: answer.bottlenecks });
             };
             let command = Command::Amend(Box::new(Amend {

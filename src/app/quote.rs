@@ -37,7 +37,15 @@ impl App {
             (Some(_), None) => {
                 return Err(AppError::invalid("request_id", "is needed to hold; choose a UUID and keep it"));
             }
-            (None, _) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
+            (None, Some(id)) => {
+                // A question that takes nothing is never the request that made the reservation, so one that borrows its name is
+                // refused (rule 20).
+                if self.known(network, &id, request.fingerprint, give_up_at).await?.is_some() {
+                    return Err(AppError::RequestIdTaken(id));
+                }
+                Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None }
+            }
+            (None, None) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
         };
         let kind = if held { QuoteKind::Hold } else { QuoteKind::Read };
         self.metrics.quote(counted(quoted.answer.verdict), kind);
@@ -62,6 +70,7 @@ impl App {
     ) -> Result<Quoted, AppError> {
         let now = self.clock.now();
         let ask = Arc::new(request.ask);
+        self.give_back_due(network, now, give_up_at).await?;
         for attempt in 1..=MAX_REPLANS {
             let view = self.view(network)?;
             let resolved = match planner::resolve(&view.network, &ask) {
