@@ -115,12 +115,12 @@ impl Views {
         self.slots.load().get(network).map(Arc::clone)
     }
 
-    fn show(&self, network: &NetworkId, view: NetworkView, newest: Cursor) {
+    fn show(&self, network: &NetworkId, view: NetworkView, newest: Cursor) -> Arc<Slot> {
         let view = Arc::new(view);
         if let Some(slot) = self.slot(network) {
             slot.current.store(view);
             slot.newest.send_replace(newest);
-            return;
+            return slot;
         }
         let slot = Arc::new(Slot { current: ArcSwap::new(view), newest: watch::Sender::new(newest) });
         self.slots.rcu(|slots| {
@@ -128,6 +128,7 @@ impl Views {
             slots.insert(network.clone(), Arc::clone(&slot));
             slots
         });
+        slot
     }
 }
 
@@ -141,9 +142,13 @@ impl Subscriber for Views {
     }
 
     fn changed(&self, network: &NetworkId, entries: &[Arc<Entry>]) {
-        let Some(slot) = self.slot(network) else {
-            error!(%network, "entries of a network without a view");
-            return;
+        let slot = match self.slot(network) {
+            Some(slot) => slot,
+            // The first that is heard of it: it was applied just now, so there is nothing of before to read.
+            None => {
+                let nothing = NetworkView::new(Arc::new(Network::empty()), 0, Arc::default(), Vec::new());
+                self.show(network, nothing, 0)
+            }
         };
         let mut view = slot.current.load_full();
         let mut draft = Draft::default();
