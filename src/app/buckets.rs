@@ -4,7 +4,7 @@ use super::request::{BucketsOf, BucketsRequest};
 use super::response::BucketRow;
 use super::supply::bucket_row;
 use super::{App, AppError};
-use crate::domain::bucket::Availability;
+use crate::domain::bucket::{Availability, BucketLevel};
 use crate::domain::id::NetworkId;
 use crate::domain::limits::MAX_LISTED_BUCKETS;
 use crate::domain::network::{Kind, ResourceIdx};
@@ -48,10 +48,12 @@ impl App {
             if resource.kind == Kind::Stock {
                 // Only receipts count: days on which nothing arrives are not listed, earlier ones with something left are.
                 let known = levels.all().iter().take_while(|(index, _)| *index < end);
-                for (index, level) in known.filter(|(index, level)| *index >= first || level.balance(0) != 0) {
+                let is_left = |index, level: &BucketLevel| level.balance(resource.standing(index, today)) != 0;
+                for (index, level) in known.filter(|(index, level)| *index >= first || is_left(*index, level)) {
                     rows.push(bucket_row(network, resource, *index, level.clone(), now));
                 }
-                for index in (first..end).filter(|i| levels.get(*i).is_none() && resource.standing(*i, today) > 0) {
+                let standing = resource.bucketing.first_of(resource.since).min(first)..end;
+                for index in standing.filter(|i| levels.get(*i).is_none() && resource.standing(*i, today) > 0) {
                     rows.push(bucket_row(network, resource, index, Default::default(), now));
                 }
             } else {

@@ -8,7 +8,7 @@ use super::resolve::ResolvedAsk;
 use crate::domain::bucket::{Availability, BucketLevel, Levels};
 use crate::domain::calendar::Calendar;
 use crate::domain::draw::Pool;
-use crate::domain::network::{Network, Resource, ResourceIdx};
+use crate::domain::network::{Kind, Network, Resource, ResourceIdx};
 use crate::domain::time::{Day, Moment};
 
 /// See the module.
@@ -45,9 +45,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 let today = calendar.day_of(now);
                 // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
                 let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
+                // Where nothing was ever set it is today's, which gives nothing either and is a day that calendars know.
                 let standing = match resource.weekly {
                     Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
-                    None => i32::MIN,
+                    None => resource.bucketing.first_of(today),
                 };
                 Slot { resource, calendar, levels, today, end: known.max(standing) }
             })
@@ -77,9 +78,11 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
         &self.levels
     }
 
-    /// The units that the standing plan gives a bucket, which is nothing before today (rule 3).
+    /// The units that the standing plan gives a bucket: nothing before today (rule 3), but for receipts of stock, which have
+    /// arrived and serve for ever (rule 4).
     fn standing(&self, index: i32) -> i64 {
-        if index < self.resource.bucketing.first_of(self.today) { 0 } else { self.resource.standing(index, self.today) }
+        let is_over = index < self.resource.bucketing.first_of(self.today);
+        if is_over && self.resource.kind == Kind::Capacity { 0 } else { self.resource.standing(index, self.today) }
     }
 
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
@@ -148,8 +151,10 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
         let upto = all.partition_point(|(i, _)| *i <= from);
         let mut known = all[..upto].iter().rev().take_while(|(i, _)| *i >= floor).peekable();
         if self.resource.weekly.is_some() {
-            let today = self.resource.bucketing.first_of(self.today).max(floor);
-            for index in (today..=from).rev() {
+            // Standing receipts of days that are over have arrived and serve on (rule 4); work of those days is lost.
+            let first = if self.resource.kind == Kind::Stock { self.resource.since } else { self.today };
+            let first = self.resource.bucketing.first_of(first).max(floor);
+            for index in (first..=from).rev() {
                 let level = known.next_if(|(at, _)| *at == index).map(|(_, level)| level);
                 let free = self.free_in(index, level, pools);
                 if free > 0 && !self.is_void(index) && done(index, free) {
