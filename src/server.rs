@@ -20,8 +20,10 @@ use crate::clock::Clock;
 use crate::domain::id::NetworkId;
 use crate::edge::from_proto;
 use crate::edge::layers::deadline::DeadlineLayer;
+use crate::edge::layers::explain::ExplainLayer;
 use crate::edge::layers::methods::Methods;
 use crate::edge::layers::shed::{ShedLayer, ShedLimits};
+use crate::edge::layers::stop::StopLayer;
 use crate::edge::layers::trace::TraceLayer;
 use crate::edge::offer_service::Offers;
 use crate::edge::operations_service::Operations;
@@ -219,7 +221,9 @@ impl Ready {
             .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
             .layer(TraceLayer::new(Arc::clone(&methods), config.telemetry.rpc()))
             .layer(shed)
-            .layer(DeadlineLayer::new(methods, config.max_unary))
+            .layer(DeadlineLayer::new(Arc::clone(&methods), config.max_unary))
+            .layer(StopLayer::new(methods, stop.clone()))
+            .layer(ExplainLayer)
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(|e| broken(&e))?)
             .add_service(reflection().build_v1alpha().map_err(|e| broken(&e))?)
