@@ -1,0 +1,20 @@
+//! The service as its clients see it: a real server on a port of its own, generated clients, nothing reached into.
+//!
+//! Time is turned by hand where the server runs in this process; where the life and death of a process is what matters,
+//! the program itself is started (`process`).
+
+mod amend;
+mod dates;
+mod deadlines;
+mod events;
+mod invalid;
+mod lifecycle;
+mod network;
+mod process;
+mod quote;
+mod races;
+mod raw;
+mod reservation;
+mod supply;
+mod support;
+mod watch;
