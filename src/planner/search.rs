@@ -49,7 +49,9 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                     Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
                     None => i32::MIN,
                 };
-                Slot { resource, calendar, levels, today, end: known.max(standing) }
+                // Never before today, so that the days near it can be counted.
+                let end = known.max(standing).max(resource.bucketing.first_of(today));
+                Slot { resource, calendar, levels, today, end }
             })
             .collect();
         Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default() }
