@@ -92,7 +92,8 @@ fn show(what: &str, since: Instant) {
 fn main() {
     let dir = tempfile::tempdir().expect("a folder");
     let embedded = std::env::args().any(|arg| arg == "embedded");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         println!("| after | took | resident | highest so far |\n|---|---|---|---|");
         let now = Moment::from_timestamp("2026-12-01T08:00:00Z".parse().expect("an instant"));

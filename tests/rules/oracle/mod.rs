@@ -17,6 +17,7 @@ use surety::domain::network::{NetworkSpec, SiteSpec, SourceSpec};
 use surety::domain::time::Moment;
 
 use crate::civil::{begin_of, day_of};
+use crate::notation::Case;
 
 pub use shelf::{Bucket, Supply};
 use shelf::{Shelf, Slot};
@@ -105,10 +106,12 @@ pub struct Oracle<'a> {
 }
 
 impl<'a> Oracle<'a> {
-    pub fn new(spec: &'a NetworkSpec, supply: &Supply, ask: &'a Ask, now: Moment) -> Self {
+    /// The case's network and clock, with this supply and ask.
+    pub fn new(case: &'a Case, supply: &Supply, ask: &'a Ask) -> Self {
+        let (spec, now) = (&case.spec, case.now);
         let mut oracle = Oracle { spec, shelves: Vec::new(), ask, now };
         let zone = oracle.zone_clock();
-        oracle.shelves = (0..spec.resources.len()).map(|i| Shelf::new(spec, i, supply, ask, now, zone)).collect();
+        oracle.shelves = (0..spec.resources.len()).map(|i| Shelf::new(case, i, supply, ask, zone)).collect();
         oracle
     }
 
