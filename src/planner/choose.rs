@@ -7,7 +7,7 @@ use super::search::Search;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Shipments, When};
 use crate::domain::bucket::Availability;
-use crate::domain::limits::{MAX_DAYS_AHEAD, MAX_DRAWS};
+use crate::domain::limits::{MAX_DAYS_AHEAD, MAX_DRAWS, MAX_LATER_TRIES};
 use crate::domain::network::SiteIdx;
 use crate::domain::time::{Day, Moment};
 
@@ -86,11 +86,12 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         }
     }
 
-    /// Rule 15: the first of these days on which on_date would get a yes.
+    /// Rule 15: the first of these days on which on_date would get a yes. Given up after `MAX_LATER_TRIES`.
     fn choose_later_day(&mut self, first: Day, last: Day, asked: Goal) -> (Verdict, Goal) {
         let Some((from, to)) = self.days_in_reach() else { return (Verdict::Unavailable, asked) };
         let mut day = first.max(from);
-        while day <= last.min(to) {
+        let enough = self.tried + MAX_LATER_TRIES;
+        while day <= last.min(to) && self.tried < enough {
             let goal = Goal::OnDate(day);
             if self.place_late(goal) {
                 return (Verdict::Later, goal);

@@ -13,12 +13,13 @@ use super::resolve::ResolvedAsk;
 use super::search::Search;
 use crate::domain::answer::PromiseDate;
 use crate::domain::bucket::Availability;
-use crate::domain::limits::MAX_REMAINING;
+use crate::domain::limits::{MAX_DATE_TRIES, MAX_PLAYED_TRIES, MAX_REMAINING};
 use crate::domain::network::{LaneIdx, Network};
 use crate::domain::time::{Day, Moment};
 
 /// The dates, windows and services on which the ask can be promised, of the `days` days from `from` on (today in the zone
-/// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none.
+/// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none. Ends
+/// with the day on which `MAX_DATE_TRIES` are used up; the first day is always told.
 pub fn dates<A: Availability + ?Sized>(
     network: &Network,
     availability: &A,
@@ -30,7 +31,8 @@ pub fn dates<A: Availability + ?Sized>(
     let zone = &network.zone(ask.zone).calendar;
     let today = zone.day_of(now);
     let from = from.unwrap_or(today);
-    let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
+    let (first, mut end) = (from.max(today), Day(from.0.saturating_add(days)));
+    let mut tried = 0;
     let mut found = Vec::new();
     for service in services(network, ask) {
         let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
@@ -44,8 +46,13 @@ pub fn dates<A: Availability + ?Sized>(
             }
             parted = true;
             let mut search = Search::new(network, availability, &only, now);
+            search.tried = tried;
             let flows = search.flows();
             for day in (first.0..end.0).map(Day) {
+                if search.tried >= MAX_DATE_TRIES && day > first {
+                    end = day;
+                    break;
+                }
                 if length.is_none() {
                     found.extend(search.promise_date(Goal::OnDate(day), &service, flows.as_deref()));
                     continue;
@@ -55,15 +62,24 @@ pub fn dates<A: Availability + ?Sized>(
                     found.extend(date.filter(|d| (d.arrives_from, d.arrives_by) == (from, to)));
                 }
             }
+            tried = search.tried;
         }
         if !parted {
             // Lines come in windows of several kinds: the day is what they have in common.
             let mut search = Search::new(network, availability, &ask, now);
+            search.tried = tried;
             for day in (first.0..end.0).map(Day) {
+                if search.tried >= MAX_DATE_TRIES && day > first {
+                    end = day;
+                    break;
+                }
                 found.extend(search.promise_date(Goal::OnDate(day), &service, None));
             }
+            tried = search.tried;
         }
     }
+    // All services end with the same day.
+    found.retain(|date| date.date < end);
     found.sort_by(|a, b| {
         (a.date, a.arrives_from, a.arrives_by, &a.service).cmp(&(b.date, b.arrives_from, b.arrives_by, &b.service))
     });
@@ -151,9 +167,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     }
 
     /// How many orders like the one in the overlay could be taken one after the other: as many as its draws fit, then
-    /// planned again on what is left, until there is no yes. Leaves the overlay empty.
+    /// planned again on what is left, until there is no yes, or until enough was tried. Leaves the overlay empty.
     fn play(&mut self, goal: Goal) -> i64 {
         let mut count: i64 = 0;
+        let enough = (self.tried + MAX_PLAYED_TRIES).min(MAX_DATE_TRIES / 2);
         let mut plan: SmallVec<[Entry; 8]> = SmallVec::from_slice(self.overlay.sums());
         self.overlay = Overlay::default();
         loop {
@@ -164,7 +181,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 self.overlay.take(e.slot, e.index, e.units.saturating_mul(copies));
             }
             let mark = self.overlay.mark();
-            if count >= MAX_REMAINING || copies == 0 || !self.place_late(goal) {
+            if count >= MAX_REMAINING || copies == 0 || self.tried >= enough || !self.place_late(goal) {
                 break;
             }
             plan.clear();

@@ -20,6 +20,8 @@ pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
     pub unlimited: bool,
     pub slots: SmallVec<[Slot<'a, A>; 8]>,
     pub overlay: Overlay,
+    /// Late plans tried so far: what bounds the work of one ask.
+    pub tried: usize,
 }
 
 /// One resource as the search reads it.
@@ -77,7 +79,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 Slot { resource, calendar, levels, today, since, standing_days: standing_days(resource), end }
             })
             .collect();
-        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default() }
+        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0 }
     }
 
     /// The place of a resource in `slots`.
