@@ -356,9 +356,13 @@ impl<'a> Oracle<'a> {
         in_time: impl Fn(&Part) -> bool,
     ) {
         for candidate in self.candidates(line, None) {
-            // Where not even one can come, no more can.
-            let one = self.part(plan, line, 1, candidate, aim, now);
-            if !one.is_some_and(|p| in_time(p.parts.last().expect("it was just added"))) {
+            // Where neither all nor one can come, none is taken: a few that come only because the day before has no room for so
+            // many are not looked for.
+            let comes = |quantity| {
+                let next = self.part(plan, line, quantity, candidate, aim, now);
+                next.is_some_and(|p| in_time(p.parts.last().expect("it was just added")))
+            };
+            if *rest == 0 || !comes(*rest) && !comes(1) {
                 continue;
             }
             for quantity in (1..=*rest).rev() {
