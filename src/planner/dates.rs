@@ -31,59 +31,65 @@ pub fn dates<A: Availability + ?Sized>(
     let zone = &network.zone(ask.zone).calendar;
     let today = zone.day_of(now);
     let from = from.unwrap_or(today);
-    let (first, mut end) = (from.max(today), Day(from.0.saturating_add(days)));
-    let mut tried = 0;
+    let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
+    let kinds = kinds(network, ask);
+    let mut searches: Vec<(&Kind, Search<'_, A>, Option<Vec<Flow>>)> = Vec::with_capacity(kinds.len());
+    for kind in &kinds {
+        let mut search = Search::new(network, availability, &kind.ask, now);
+        let flows = search.flows();
+        searches.push((kind, search, flows));
+    }
     let mut found = Vec::new();
-    for service in services(network, ask) {
-        let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
-        // Lanes with slots of one length share windows; those without slots share days.
-        let lengths = slot_lengths(network, &ask);
-        let mut parted = false;
-        for &length in &lengths {
-            let only = ask.with_lanes(|lane| slot_length(network, lane) == length);
-            if only.lines.iter().any(|l| l.candidates.is_empty()) {
-                continue;
-            }
-            parted = true;
-            let mut search = Search::new(network, availability, &only, now);
+    let mut tried = 0;
+    for day in (first.0..end.0).map(Day) {
+        if tried >= MAX_DATE_TRIES {
+            break;
+        }
+        for (kind, search, flows) in &mut searches {
             search.tried = tried;
-            let flows = search.flows();
-            for day in (first.0..end.0).map(Day) {
-                if search.tried >= MAX_DATE_TRIES && day > first {
-                    end = day;
-                    break;
-                }
-                if length.is_none() {
-                    found.extend(search.promise_date(Goal::OnDate(day), &service, flows.as_deref()));
-                    continue;
-                }
+            if kind.slots {
                 for (from, to) in search.windows(day) {
-                    let date = search.promise_date(Goal::InWindow(from, to), &service, flows.as_deref());
+                    let date = search.promise_date(Goal::InWindow(from, to), &kind.service, flows.as_deref());
                     found.extend(date.filter(|d| (d.arrives_from, d.arrives_by) == (from, to)));
                 }
-            }
-            tried = search.tried;
-        }
-        if !parted {
-            // Lines come in windows of several kinds: the day is what they have in common.
-            let mut search = Search::new(network, availability, &ask, now);
-            search.tried = tried;
-            for day in (first.0..end.0).map(Day) {
-                if search.tried >= MAX_DATE_TRIES && day > first {
-                    end = day;
-                    break;
-                }
-                found.extend(search.promise_date(Goal::OnDate(day), &service, None));
+            } else {
+                found.extend(search.promise_date(Goal::OnDate(day), &kind.service, flows.as_deref()));
             }
             tried = search.tried;
         }
     }
-    // All services end with the same day.
-    found.retain(|date| date.date < end);
     found.sort_by(|a, b| {
         (a.date, a.arrives_from, a.arrives_by, &a.service).cmp(&(b.date, b.arrives_from, b.arrives_by, &b.service))
     });
     found
+}
+
+/// What is asked day by day: the lanes of one service whose windows are alike.
+struct Kind {
+    service: Arc<str>,
+    ask: ResolvedAsk,
+    /// Each slot is a window of its own; else the day is.
+    slots: bool,
+}
+
+/// Lanes with slots of one length share windows; those without slots share days. Where the lines of a service come in windows
+/// of several kinds only, the day is what they have in common.
+fn kinds(network: &Network, ask: &ResolvedAsk) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for service in services(network, ask) {
+        let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
+        let before = kinds.len();
+        for length in slot_lengths(network, &ask) {
+            let only = ask.with_lanes(|lane| slot_length(network, lane) == length);
+            if only.lines.iter().all(|l| !l.candidates.is_empty()) {
+                kinds.push(Kind { service: Arc::clone(&service), ask: only, slots: length.is_some() });
+            }
+        }
+        if kinds.len() == before {
+            kinds.push(Kind { service, ask, slots: false });
+        }
+    }
+    kinds
 }
 
 /// Minutes of the lane's slots; none: it arrives on days.
