@@ -20,6 +20,15 @@ pub const MAX_HOLD_SECONDS: i64 = 7 * 24 * 3600;
 pub const MAX_AMENDMENTS: usize = 100;
 /// Days after Y that are looked at for an `on_date` or `in_window` answer (rule 15).
 pub const MAX_DAYS_AHEAD: i32 = 400;
+/// Plans of one line by one candidate that the search for a later day tries: some 50 ms. The 400 days are always looked at
+/// for asks of up to some ten lines; one of 100 lines that fails at the last of them is given up earlier.
+pub const MAX_LATER_TRIES: usize = 30_000;
+/// Plans of one line by one candidate that one ListPromiseDates tries, some 100 ms: the answer ends with the day on which they
+/// are used up, so that asks of many lines in short slots can't stall a server.
+pub const MAX_DATE_TRIES: usize = 100_000;
+/// Plans of one line by one candidate that are tried to count `remaining` of one date, where orders have to be played one by
+/// one: what is counted by then is told. Once half of `MAX_DATE_TRIES` is used up, orders are not played on.
+pub const MAX_PLAYED_TRIES: usize = 1_000;
 /// Days of standing plan when a resource does not say (contract).
 pub const DEFAULT_HORIZON_DAYS: i32 = 90;
 /// Longest standing plan, in days: three years.

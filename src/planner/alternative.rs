@@ -192,8 +192,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             None => search.plan_meeting(part, goal),
         };
         if ask.shipments == Shipments::Split {
-            let mut parts = 0;
-            return self.parts_by(line, quantity, &mut parts, place);
+            return self.parts_until_none(line, quantity, place);
         }
         let mark = self.overlay.mark();
         let mut best: Option<(i32, Tail)> = None;

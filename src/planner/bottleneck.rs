@@ -385,7 +385,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             in_time.and_then(|until| lane.latest_departure(self.lane_calendar(part.candidate.lane), self.now, until));
         let explanation = match (target, in_time, missed, departure, arrival) {
             (Some(Target::Day(day)), None, ..) if !lane.delivers_on(day) => explain::no_delivery(lane, day),
-            (.., Some((resource, calendar, closes)), _, _) => explain::cutoff(resource, calendar, closes),
+            (.., Some((resource, calendar, closes)), _, _) => explain::cutoff(resource, calendar, closes, self.now),
             (.., Some(departure), Some(_)) if ready.is_some_and(|ready| ready > departure) => {
                 let calendar = self.lane_calendar(part.candidate.lane);
                 explain::departure(lane, calendar, departure, ready.unwrap_or(departure))

@@ -7,7 +7,7 @@ use super::search::Search;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Shipments, When};
 use crate::domain::bucket::Availability;
-use crate::domain::limits::{MAX_DAYS_AHEAD, MAX_DRAWS};
+use crate::domain::limits::{MAX_DAYS_AHEAD, MAX_DRAWS, MAX_LATER_TRIES};
 use crate::domain::network::SiteIdx;
 use crate::domain::time::{Day, Moment};
 
@@ -86,11 +86,12 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         }
     }
 
-    /// Rule 15: the first of these days on which on_date would get a yes.
+    /// Rule 15: the first of these days on which on_date would get a yes. Given up after `MAX_LATER_TRIES`.
     fn choose_later_day(&mut self, first: Day, last: Day, asked: Goal) -> (Verdict, Goal) {
         let Some((from, to)) = self.days_in_reach() else { return (Verdict::Unavailable, asked) };
         let mut day = first.max(from);
-        while day <= last.min(to) {
+        let enough = self.tried + MAX_LATER_TRIES;
+        while day <= last.min(to) && self.tried < enough {
             let goal = Goal::OnDate(day);
             if self.place_late(goal) {
                 return (Verdict::Later, goal);
@@ -103,25 +104,40 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     /// Days outside of which no plan can hit: a line comes no earlier than its earliest plan, and no later than its
     /// lanes' supply reaches. None: some line can't be had at all.
     fn days_in_reach(&mut self) -> Option<(Day, Day)> {
+        let ask = self.ask;
         let (mut first, mut last) = (Day(i32::MIN), Day(i32::MAX));
-        let whole = self.ask.shipments == Shipments::Together;
-        for line in 0..self.ask.lines.len() {
+        let whole = ask.shipments == Shipments::Together;
+        for (at, line) in (0..).zip(&ask.lines) {
             let (mut line_first, mut line_last) = (Day(i32::MAX), Day(i32::MIN));
-            for i in 0..self.ask.lines[line].candidates.len() {
-                let candidate = self.ask.lines[line].candidates[i];
-                let mark = self.overlay.mark();
-                let quantity = if whole { self.ask.lines[line].quantity } else { 1 };
-                let part = Part { line: line as u32, quantity, candidate };
-                if self.plan(part, self.now) {
-                    line_first = line_first.min(self.overlay.legs_since(mark)[0].date);
+            for &candidate in &line.candidates {
+                let part = Part { line: at, quantity: if whole { line.quantity } else { 1 }, candidate };
+                if let Some(earliest) = self.earliest_day(part) {
+                    line_first = line_first.min(earliest);
                     line_last = line_last.max(self.last_day(candidate));
-                    self.overlay.back_to(mark);
                 }
             }
             first = first.max(line_first);
             last = last.min(line_last);
         }
         (first <= last).then_some((first, last))
+    }
+
+    /// A day before which the part can't arrive, close to the first on which it can; none: it can't be had at all.
+    fn earliest_day(&mut self, part: Part) -> Option<Day> {
+        let mark = self.overlay.mark();
+        let lane = self.network.lane(part.candidate.lane);
+        let earliest = match lane.transit_time {
+            // What departs first may find no slot on the day its hours lead to, and roll beyond days (or the last supply) that
+            // a later departure reaches by its own hours: those hours are all that is certain.
+            Some(span) if lane.may_overtake() => self.make(&part, self.now).map(|ready| {
+                let departs = lane.departure(self.lane_calendar(part.candidate.lane), ready);
+                self.zone_calendar().day_of(departs.plus(span))
+            }),
+            _ if self.plan(part, self.now) => Some(self.overlay.legs_since(mark)[0].date),
+            _ => None,
+        };
+        self.overlay.back_to(mark);
+        earliest
     }
 
     /// The last day on which the candidate's lane can have supply.

@@ -13,12 +13,13 @@ use super::resolve::ResolvedAsk;
 use super::search::Search;
 use crate::domain::answer::PromiseDate;
 use crate::domain::bucket::Availability;
-use crate::domain::limits::MAX_REMAINING;
+use crate::domain::limits::{MAX_DATE_TRIES, MAX_PLAYED_TRIES, MAX_REMAINING};
 use crate::domain::network::{LaneIdx, Network};
 use crate::domain::time::{Day, Moment};
 
 /// The dates, windows and services on which the ask can be promised, of the `days` days from `from` on (today in the zone
-/// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none.
+/// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none. Ends
+/// with the day on which `MAX_DATE_TRIES` are used up; the first day is always told.
 pub fn dates<A: Availability + ?Sized>(
     network: &Network,
     availability: &A,
@@ -31,43 +32,64 @@ pub fn dates<A: Availability + ?Sized>(
     let today = zone.day_of(now);
     let from = from.unwrap_or(today);
     let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
+    let kinds = kinds(network, ask);
+    let mut searches: Vec<(&Kind, Search<'_, A>, Option<Vec<Flow>>)> = Vec::with_capacity(kinds.len());
+    for kind in &kinds {
+        let mut search = Search::new(network, availability, &kind.ask, now);
+        let flows = search.flows();
+        searches.push((kind, search, flows));
+    }
     let mut found = Vec::new();
-    for service in services(network, ask) {
-        let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
-        // Lanes with slots of one length share windows; those without slots share days.
-        let lengths = slot_lengths(network, &ask);
-        let mut parted = false;
-        for &length in &lengths {
-            let only = ask.with_lanes(|lane| slot_length(network, lane) == length);
-            if only.lines.iter().any(|l| l.candidates.is_empty()) {
-                continue;
-            }
-            parted = true;
-            let mut search = Search::new(network, availability, &only, now);
-            let flows = search.flows();
-            for day in (first.0..end.0).map(Day) {
-                if length.is_none() {
-                    found.extend(search.promise_date(Goal::OnDate(day), &service, flows.as_deref()));
-                    continue;
-                }
+    let mut tried = 0;
+    for day in (first.0..end.0).map(Day) {
+        if tried >= MAX_DATE_TRIES {
+            break;
+        }
+        for (kind, search, flows) in &mut searches {
+            search.tried = tried;
+            if kind.slots {
                 for (from, to) in search.windows(day) {
-                    let date = search.promise_date(Goal::InWindow(from, to), &service, flows.as_deref());
+                    let date = search.promise_date(Goal::InWindow(from, to), &kind.service, flows.as_deref());
                     found.extend(date.filter(|d| (d.arrives_from, d.arrives_by) == (from, to)));
                 }
+            } else {
+                found.extend(search.promise_date(Goal::OnDate(day), &kind.service, flows.as_deref()));
             }
-        }
-        if !parted {
-            // Lines come in windows of several kinds: the day is what they have in common.
-            let mut search = Search::new(network, availability, &ask, now);
-            for day in (first.0..end.0).map(Day) {
-                found.extend(search.promise_date(Goal::OnDate(day), &service, None));
-            }
+            tried = search.tried;
         }
     }
     found.sort_by(|a, b| {
         (a.date, a.arrives_from, a.arrives_by, &a.service).cmp(&(b.date, b.arrives_from, b.arrives_by, &b.service))
     });
     found
+}
+
+/// What is asked day by day: the lanes of one service whose windows are alike.
+struct Kind {
+    service: Arc<str>,
+    ask: ResolvedAsk,
+    /// Each slot is a window of its own; else the day is.
+    slots: bool,
+}
+
+/// Lanes with slots of one length share windows; those without slots share days. Where the lines of a service come in windows
+/// of several kinds only, the day is what they have in common.
+fn kinds(network: &Network, ask: &ResolvedAsk) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for service in services(network, ask) {
+        let ask = ask.with_lanes(|lane| network.lane(lane).service == service);
+        let before = kinds.len();
+        for length in slot_lengths(network, &ask) {
+            let only = ask.with_lanes(|lane| slot_length(network, lane) == length);
+            if only.lines.iter().all(|l| !l.candidates.is_empty()) {
+                kinds.push(Kind { service: Arc::clone(&service), ask: only, slots: length.is_some() });
+            }
+        }
+        if kinds.len() == before {
+            kinds.push(Kind { service, ask, slots: false });
+        }
+    }
+    kinds
 }
 
 /// Minutes of the lane's slots; none: it arrives on days.
@@ -151,9 +173,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     }
 
     /// How many orders like the one in the overlay could be taken one after the other: as many as its draws fit, then
-    /// planned again on what is left, until there is no yes. Leaves the overlay empty.
+    /// planned again on what is left, until there is no yes, or until enough was tried. Leaves the overlay empty.
     fn play(&mut self, goal: Goal) -> i64 {
         let mut count: i64 = 0;
+        let enough = (self.tried + MAX_PLAYED_TRIES).min(MAX_DATE_TRIES / 2);
         let mut plan: SmallVec<[Entry; 8]> = SmallVec::from_slice(self.overlay.sums());
         self.overlay = Overlay::default();
         loop {
@@ -164,7 +187,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 self.overlay.take(e.slot, e.index, e.units.saturating_mul(copies));
             }
             let mark = self.overlay.mark();
-            if count >= MAX_REMAINING || copies == 0 || !self.place_late(goal) {
+            if count >= MAX_REMAINING || copies == 0 || self.tried >= enough || !self.place_late(goal) {
                 break;
             }
             plan.clear();

@@ -16,45 +16,49 @@ fn instant(calendar: &Calendar, at: Moment) -> String {
     format!("{} {:02}:{:02}", date(calendar.day_of(at)), wall.hour(), wall.minute())
 }
 
-/// A resource that can't give what is needed in a period.
+/// A resource that can't give what is needed in a period. The unit is whatever word the network has for it, in the plural
+/// mostly, so it stands apart from the numbers: "1 needed, none left (minutes)".
 pub(super) fn short(resource: &Resource, given: Given, first: i32, last: i32, wanted: i64, available: i64) -> String {
     let bucketing = resource.bucketing;
-    let (name, unit) = (&resource.display_name, &resource.unit);
+    let name = &resource.display_name;
+    let unit = if resource.unit.is_empty() { String::new() } else { format!(" ({})", resource.unit) };
     let (from, to) = (bucketing.day_of(first), bucketing.day_of(last));
     let left = if available == 0 { "none".to_owned() } else { available.to_string() };
-    match given {
-        Given::Stock => format!("{name} is short: {wanted} {unit} are needed by {}, {left} can be had", date(to)),
-        Given::Whole | Given::Shared => {
-            let when = if !bucketing.is_days() && from == to {
-                format!("on {} from {} to {}", date(from), bucketing.time_of(first), bucketing.time_of(last + 1))
-            } else if from == to {
-                format!("on {}", date(from))
-            } else {
-                format!("from {} to {}", date(from), date(to))
-            };
-            match given {
-                Given::Shared => format!("{name} is full {when}: {wanted} {unit} are needed, {left} are left"),
-                _ if from == to && bucketing.is_days() => {
-                    format!("{name} is full {when}: {wanted} {unit} are needed, {left} are left")
-                }
-                _ => {
-                    let one = match bucketing.minutes() {
-                        1_440 => "day".to_owned(),
-                        60 => "hour".to_owned(),
-                        minutes => format!("period of {minutes} minutes"),
-                    };
-                    let most = if available == 0 { "none are".to_owned() } else { format!("at most {available} are") };
-                    format!("{name} is full {when}: {wanted} {unit} are needed in one {one}, {most} left")
-                }
-            }
-        }
+    if given == Given::Stock {
+        return format!("Not enough {name} by {}: {wanted} needed, {left} left{unit}", date(to));
+    }
+    let when = if !bucketing.is_days() && from == to {
+        format!("on {} from {} to {}", date(from), bucketing.time_of(first), bucketing.time_of(last + 1))
+    } else if from == to {
+        format!("on {}", date(from))
+    } else {
+        format!("from {} to {}", date(from), date(to))
+    };
+    let one = match bucketing.minutes() {
+        1_440 => "day".to_owned(),
+        60 => "hour".to_owned(),
+        minutes => format!("period of {minutes} minutes"),
+    };
+    let state = match available {
+        0 => "is full",
+        some if some < wanted => "has too little left",
+        // Another step or line of the order needs it as well.
+        _ => "is not free when it is needed",
+    };
+    if given == Given::Whole && last > first {
+        let most = if available == 0 { "none" } else { &format!("at most {left}") };
+        format!("{name} {state} {when}: {wanted} needed in one {one}, {most} left{unit}")
+    } else {
+        format!("{name} {state} {when}: {wanted} needed, {left} left{unit}")
     }
 }
 
 pub(super) fn no_lane(sku: &str, zone: &str, service: Option<&str>) -> String {
     match service {
-        Some(service) => format!("No lane of the service {service} leads from where {sku} is to zone {zone}"),
-        None => format!("No lane leads from where {sku} is to zone {zone}"),
+        Some(service) => {
+            format!("No lane of the service {service} goes to zone {zone} from a site that supplies {sku}")
+        }
+        None => format!("No lane goes to zone {zone} from a site that supplies {sku}"),
     }
 }
 
@@ -62,16 +66,21 @@ pub(super) fn no_delivery(lane: &Lane, day: Day) -> String {
     format!("Lane {} does not deliver on {}", lane.id, date(day))
 }
 
-pub(super) fn cutoff(resource: &Resource, calendar: &Calendar, closes: Moment) -> String {
-    format!("The cutoff of {}, {}, has passed", resource.display_name, instant(calendar, closes))
+pub(super) fn cutoff(resource: &Resource, calendar: &Calendar, closes: Moment, now: Moment) -> String {
+    let (name, closes_at) = (&resource.display_name, instant(calendar, closes));
+    if closes < now {
+        format!("The cutoff of {name}, {closes_at}, has passed")
+    } else {
+        format!("The order can't be ready for {name} by its cutoff, {closes_at}")
+    }
 }
 
 pub(super) fn departure(lane: &Lane, site: &Calendar, departs: Moment, ready: Moment) -> String {
     format!(
-        "The last departure of lane {} in time, {}, comes before the order can be ready, {}",
+        "The order is ready at the earliest on {}, too late for the departure of lane {} on {}",
+        instant(site, ready),
         lane.id,
-        instant(site, departs),
-        instant(site, ready)
+        instant(site, departs)
     )
 }
 
@@ -83,5 +92,5 @@ pub(super) fn transit(lane: &Lane, arrives: Day, by: Moment, zone: &Calendar) ->
 }
 
 pub(super) fn horizon(quantity: i32, sku: &str) -> String {
-    format!("{quantity} of {sku} would not be done within the planned horizon")
+    format!("{quantity} of {sku} can't be promised within the days that are planned so far")
 }

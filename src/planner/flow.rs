@@ -43,7 +43,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     pub fn flows(&mut self) -> Option<Vec<Flow>> {
         let ask = self.ask;
         let [line] = &ask.lines[..] else { return None };
-        if ask.shipments == crate::domain::ask::Shipments::Split && line.candidates.len() > 1 {
+        if ask.shipments == crate::domain::ask::Shipments::Split && line.quantity > 1 {
             return None;
         }
         let mut used: Vec<usize> = Vec::new();

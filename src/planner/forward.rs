@@ -62,6 +62,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     /// Rule 15: plans the part so that it hits the target, as though `now` were the beginning of the latest day, not before
     /// today, from which it does, by the latest departure. Adds its leg, or nothing.
     pub fn plan_late(&mut self, part: Part, target: Target) -> bool {
+        self.tried += 1;
         let Some(departures) = self.latest_for(&part, target) else { return false };
         let Some(begin) = self.latest_begin(&part, departures) else { return false };
         if !begin.admits(self.now) {
@@ -81,6 +82,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         }
         while day > today {
             day = day - 1;
+            self.tried += 1;
             if self.plan_from_day(part, target, day, departures) {
                 return true;
             }

@@ -15,15 +15,23 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let repeats = plan.repeats();
         let roundabout = plan.legs().iter().any(|leg| self.is_roundabout(leg));
         let mut bound: Option<Moment> = None;
+        if repeats {
+            self.overlay = plan.clone();
+        }
         for leg in plan.legs() {
+            // Judged on what the others leave.
             if repeats {
-                self.overlay = plan.without(leg);
+                self.overlay.lift(leg);
             }
             let departures = self.latest_for_leg(leg);
             let until = self.latest_begin(&leg.part, departures).map_or(self.now, |until| until.at.max(self.now));
+            if repeats {
+                self.overlay.lay_back(leg);
+            }
             bound = Some(bound.map_or(until, |b| b.min(until)));
         }
         let mut until = bound.unwrap_or(self.now);
+        self.overlay = Overlay::default();
         if repeats || roundabout {
             until = self.search_order_by(plan.legs(), goal, until);
         }

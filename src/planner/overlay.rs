@@ -75,8 +75,12 @@ impl Overlay {
     pub fn take(&mut self, slot: u32, index: i32, units: i64) {
         let entry = Entry { slot, index, units };
         self.log.push(entry);
-        match self.find(slot, index) {
-            Ok(at) => self.sums[at].units += units,
+        self.add(entry);
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match self.find(entry.slot, entry.index) {
+            Ok(at) => self.sums[at].units += entry.units,
             Err(at) => self.sums.insert(at, entry),
         }
     }
@@ -160,15 +164,19 @@ impl Overlay {
         self.legs.extend_from_slice(&tail.legs);
     }
 
-    /// The draws of all legs but one, without the legs.
-    pub fn without(&self, leg: &Leg) -> Overlay {
-        let mut rest = Overlay::default();
-        for (i, e) in (0u32..).zip(&self.log) {
-            if !(leg.draws.0..leg.draws.1).contains(&i) {
-                rest.take(e.slot, e.index, e.units);
-            }
+    /// Gives back the draws of one leg for a moment; `lay_back` takes them again. The leg itself stays noted.
+    pub fn lift(&mut self, leg: &Leg) {
+        for at in leg.draws.0..leg.draws.1 {
+            let Entry { slot, index, units } = self.log[at as usize];
+            self.give(slot, index, units);
         }
-        rest
+    }
+
+    /// Takes again what was lifted.
+    pub fn lay_back(&mut self, leg: &Leg) {
+        for at in leg.draws.0..leg.draws.1 {
+            self.add(self.log[at as usize]);
+        }
     }
 
     /// Whether some resource was drawn on at two times, by two steps or two legs, so that they depend on each other.

@@ -20,6 +20,8 @@ pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
     pub unlimited: bool,
     pub slots: SmallVec<[Slot<'a, A>; 8]>,
     pub overlay: Overlay,
+    /// Late plans tried so far: what bounds the work of one ask.
+    pub tried: usize,
 }
 
 /// One resource as the search reads it.
@@ -29,8 +31,26 @@ pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
     levels: A::Levels<'a>,
     /// The civil day of its site on which `now` lies.
     pub today: Day,
+    /// The standing plan gives nothing before this bucket: receipts of stock stay from the day on which the plan began,
+    /// capacity is over with its day (rules 3 and 4).
+    since: i32,
+    /// Weekdays with standing units, one bit each, so that a walk over years of receipts steps from week to week.
+    standing_days: u8,
     /// No bucket from this one on can have supply (rule 18).
     pub end: i32,
+}
+
+/// See `Slot::standing_days`. Only walks over receipts need to be short: a capacity's walk ends at its first bucket with room.
+fn standing_days(resource: &Resource) -> u8 {
+    match (&resource.weekly, resource.kind) {
+        (None, _) => 0,
+        (Some(_), Kind::Capacity) => u8::MAX,
+        (Some(weekly), Kind::Stock) => {
+            let per_day = resource.bucketing.per_day() as usize;
+            let given = |day: usize| weekly[day * per_day..(day + 1) * per_day].iter().any(|units| *units > 0);
+            (0..7).filter(|day| given(*day)).map(|day| 1 << day).sum()
+        }
+    }
 }
 
 impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
@@ -45,15 +65,21 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 let today = calendar.day_of(now);
                 // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
                 let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
-                // Where nothing was ever set it is today's, which gives nothing either and is a day that calendars know.
                 let standing = match resource.weekly {
                     Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
-                    None => resource.bucketing.first_of(today),
+                    None => i32::MIN,
                 };
-                Slot { resource, calendar, levels, today, end: known.max(standing) }
+                // Never before today, so that the days near it can be counted.
+                let end = known.max(standing).max(resource.bucketing.first_of(today));
+                let since = match resource.kind {
+                    Kind::Stock => resource.since.min(today),
+                    Kind::Capacity => today,
+                };
+                let since = resource.bucketing.first_of(since);
+                Slot { resource, calendar, levels, today, since, standing_days: standing_days(resource), end }
             })
             .collect();
-        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default() }
+        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0 }
     }
 
     /// The place of a resource in `slots`.
@@ -78,11 +104,9 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
         &self.levels
     }
 
-    /// The units that the standing plan gives a bucket: nothing before today (rule 3), but for receipts of stock, which have
-    /// arrived and serve for ever (rule 4).
+    /// The units that the standing plan gives a bucket (rules 3 and 4).
     fn standing(&self, index: i32) -> i64 {
-        let is_over = index < self.resource.bucketing.first_of(self.today);
-        if is_over && self.resource.kind == Kind::Capacity { 0 } else { self.resource.standing(index, self.today) }
+        if index < self.since { 0 } else { self.resource.standing(index, self.today) }
     }
 
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
@@ -150,16 +174,23 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
         let all = self.levels.all();
         let upto = all.partition_point(|(i, _)| *i <= from);
         let mut known = all[..upto].iter().rev().take_while(|(i, _)| *i >= floor).peekable();
-        if self.resource.weekly.is_some() {
-            // Standing receipts of days that are over have arrived and serve on (rule 4); work of those days is lost.
-            let first = if self.resource.kind == Kind::Stock { self.resource.since } else { self.today };
-            let first = self.resource.bucketing.first_of(first).max(floor);
-            for index in (first..=from).rev() {
+        if self.standing_days != 0 {
+            let bucketing = self.resource.bucketing;
+            let since = self.since.max(floor);
+            let mut index = from;
+            while index >= since {
+                let day = bucketing.day_of(index);
+                let first = bucketing.first_of(day).max(since);
+                if self.standing_days & (1 << day.weekday()) == 0 && known.peek().is_none_or(|(at, _)| *at < first) {
+                    index = first - 1;
+                    continue;
+                }
                 let level = known.next_if(|(at, _)| *at == index).map(|(_, level)| level);
                 let free = self.free_in(index, level, pools);
                 if free > 0 && !self.is_void(index) && done(index, free) {
                     return;
                 }
+                index -= 1;
             }
         }
         for (index, level) in known {

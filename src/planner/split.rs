@@ -10,62 +10,51 @@ use crate::domain::limits::MAX_PARTS;
 use crate::domain::time::Moment;
 
 impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
-    /// Each line on its own, in parts as early as they can be; whether all of them meet the goal. None: not all can be had.
+    /// Each line on its own, in parts as early as they can be; whether all parts meet the goal. None, and nothing placed: not
+    /// all can be had.
     pub fn split_early(&mut self, goal: Goal) -> Option<bool> {
         let mark = self.overlay.mark();
-        let mut met = true;
         for line in 0..self.ask.lines.len() {
-            match self.split_line(line, goal) {
-                Some(this) => met &= this,
-                None => {
-                    self.overlay.back_to(mark);
-                    return None;
-                }
+            if self.split_line(line, goal).is_none() {
+                self.overlay.back_to(mark);
+                return None;
             }
         }
-        Some(met)
+        Some(self.overlay.legs_since(mark).iter().all(|leg| goal.is_met(leg)))
     }
 
+    /// One line, in parts as early as they can be; whether all of them meet the goal. None, and nothing placed: not all can
+    /// be had.
     pub fn split_line(&mut self, line: usize, goal: Goal) -> Option<bool> {
         let quantity = self.ask.lines[line].quantity;
         let mark = self.overlay.mark();
-        if goal.has_deadline() {
-            // One shipment, where one candidate can give all of it by then.
-            match self.place_line(line, quantity, goal, None) {
-                Some(true) => return Some(true),
-                _ => self.overlay.back_to(mark),
-            }
+        if !self.split_in_parts(line, quantity, goal) {
+            // Small parts can use up what the whole would have needed; the whole is better than nothing.
+            self.overlay.back_to(mark);
+            self.place_line(line, quantity, goal, None)?;
         }
-        if let Some(met) = self.split_in_parts(line, quantity, goal) {
-            return Some(met);
-        }
-        self.overlay.back_to(mark);
-        self.place_line(line, quantity, goal, None)
+        Some(self.overlay.legs_since(mark).iter().all(|leg| goal.is_met(leg)))
     }
 
-    fn split_in_parts(&mut self, line: usize, quantity: i32, goal: Goal) -> Option<bool> {
+    /// As many as can come by Y from each candidate in turn, then the rest as early as possible. False: not all of it could be
+    /// placed.
+    fn split_in_parts(&mut self, line: usize, quantity: i32, goal: Goal) -> bool {
         let mut left = quantity;
         let mut parts = 0;
         if goal.has_deadline() {
             left -= self.parts_by(line, left, &mut parts, |search, part| search.plan_meeting(part, goal));
-            if left == 0 {
-                return Some(true);
-            }
         }
         while left > 0 && parts + 1 < MAX_PARTS {
             // The earliest arrival of one more item, and as many as can come by then.
-            let by = self.earliest_of_one(line)?;
+            let Some(by) = self.earliest_of_one(line) else { return false };
             let taken =
                 self.parts_by(line, left, &mut parts, |search, part| search.plan_meeting(part, Goal::ByTime(by)));
             if taken == 0 {
-                return None;
+                return false;
             }
             left -= taken;
         }
-        if left > 0 {
-            self.place_line(line, left, Goal::Earliest, None)?;
-        }
-        Some(!goal.has_deadline())
+        left == 0 || self.place_line(line, left, Goal::Earliest, None).is_some()
     }
 
     /// As many of the items as each candidate in turn can bring.
@@ -154,13 +143,32 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         (0..self.ask.lines.len()).all(|line| self.split_line_late(line, target))
     }
 
-    /// One line, in parts that all hit the target; or some of them, and false.
+    /// One line, in parts that all hit the target. False, and nothing placed: not all of it can.
     pub fn split_line_late(&mut self, line: usize, target: Target) -> bool {
         let quantity = self.ask.lines[line].quantity;
-        if self.place_line_late(line, quantity, target, None) {
+        let mark = self.overlay.mark();
+        if self.parts_until_none(line, quantity, |search, part| search.plan_late(part, target)) == quantity {
             return true;
         }
-        let mut parts = 0;
-        self.parts_by(line, quantity, &mut parts, |search, part| search.plan_late(part, target)) == quantity
+        self.overlay.back_to(mark);
+        self.place_line_late(line, quantity, target, None)
+    }
+
+    /// As many of the items as each candidate in turn can bring, again and again on what is left, until a pass adds nothing.
+    pub fn parts_until_none(
+        &mut self,
+        line: usize,
+        quantity: i32,
+        mut place: impl FnMut(&mut Self, Part) -> bool,
+    ) -> i32 {
+        let (mut left, mut parts) = (quantity, 0);
+        while left > 0 {
+            let taken = self.parts_by(line, left, &mut parts, &mut place);
+            if taken == 0 {
+                break;
+            }
+            left -= taken;
+        }
+        quantity - left
     }
 }

@@ -201,6 +201,45 @@ fn rule_06_ready_is_when_the_receipts_together_hold_the_quantity() {
     check(&stocked(18), "verdict Unavailable");
 }
 
+/// Mondays' receipts of a network that was applied on Tuesday the 3rd: those of the 9th, 16th (set, and drawn on) and 23rd
+/// have begun, the 2nd was before its time, and the 30th is the last within ten days.
+fn standing_stock(quantity: i32) -> String {
+    format!(
+        "now 2026-11-23T09:00Z
+         applied 2026-11-03T09:00Z
+         site s UTC
+         zone z UTC
+         stock k s horizon 10
+         weekly k days mon units 5
+         supply k 2026-11-16 set 4 drawn 1
+         source x s stock k
+         lane l s z service std transit 1
+         ask z
+         line x {quantity}"
+    )
+}
+
+#[test]
+fn rule_04_standing_receipts_serve_for_ever_from_the_day_the_network_was_applied() {
+    check(
+        &standing_stock(12),
+        "verdict Promised
+         ships 2026-11-23T09:00Z
+         take k 2026-11-09 4
+         take k 2026-11-16 3
+         take k 2026-11-23 5",
+    );
+    check(
+        &standing_stock(15),
+        "ships 2026-11-30T00:00Z
+         take k 2026-11-09 2
+         take k 2026-11-16 3
+         take k 2026-11-23 5
+         take k 2026-11-30 5",
+    );
+    check(&standing_stock(19), "verdict Unavailable");
+}
+
 // --- Rule 7 -----------------------------------------------------------------------------------------------------------
 
 const WEEK: &str = "capacity c s

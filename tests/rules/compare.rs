@@ -12,12 +12,12 @@ use crate::notation::{Case, bucket_name};
 use crate::oracle::{Oracle, Promised, Shipped, Taken, Told};
 
 pub fn told(case: &Case) -> Told {
-    Oracle::new(&case.spec, &case.supply, &case.ask, case.now).quote()
+    Oracle::new(case, &case.supply, &case.ask).quote()
 }
 
 /// The checked network and the levels of its resources, by their index.
 pub fn built(case: &Case) -> Result<(Network, Vec<Levels>), String> {
-    let network = Network::build(case.spec.clone(), case.now).map_err(|faults| format!("{faults:?}"))?;
+    let network = Network::build(case.spec.clone(), case.applied()).map_err(|faults| format!("{faults:?}"))?;
     let levels = network.resources().iter().map(|r| {
         let known = case.supply.iter().filter(|((id, _), _)| *id == r.id.as_str()).map(|((_, index), b)| {
             let pools: Vec<PoolLevel> =

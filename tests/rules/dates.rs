@@ -36,7 +36,7 @@ fn orders(case: &Case, ask: &Ask, one: impl Fn(&Oracle<'_>) -> Option<(Promised,
     let mut supply = case.supply.clone();
     let mut first = None;
     for n in 0..MANY {
-        let Some((promise, taken)) = one(&Oracle::new(&case.spec, &supply, ask, case.now)) else {
+        let Some((promise, taken)) = one(&Oracle::new(case, &supply, ask)) else {
             return first.map(|p| (p, n));
         };
         use_up(&mut supply, &taken);
@@ -71,7 +71,7 @@ fn expected(case: &Case, days: i32) -> Option<Vec<String>> {
         let [per_day] = lengths[..] else { return None };
         let ask = Ask { service: Some(service.as_str().into()), when: When::Any, ..case.ask.clone() };
         for date in today..today + days {
-            let windows = Oracle::new(&case.spec, &case.supply, &ask, case.now).slots_on(date, &service);
+            let windows = Oracle::new(case, &case.supply, &ask).slots_on(date, &service);
             if per_day == 1 {
                 if let Some((p, n)) = orders(case, &ask, |o| o.on_day(date)) {
                     let from = p.arrives_from.first().copied().unwrap_or_default();

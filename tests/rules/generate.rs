@@ -130,7 +130,22 @@ pub fn case(seed: u64) -> Case {
     }
     let now = now(d, home, today, &spec);
     let ask = ask(d, &spec, home, now, scarce);
-    Case { spec, supply, now, ask }
+    let mut applied = None;
+    if d.percent(35) {
+        // Standing receipts of days that are over.
+        applied = Some(Moment(now.0 - d.between(0, 12 * 24) * 3_600_000_000));
+        let stocks = spec.resources.iter_mut().filter(|r| r.kind == Some(Kind::Stock));
+        for r in stocks.filter(|r| r.weekly.is_empty()) {
+            if d.percent(40) {
+                let (days, units) = (d.some(&[0, 1, 2, 3, 4, 5, 6], 30), d.between(0, scarce));
+                r.weekly.push(WeeklySpec { days, units, ..WeeklySpec::default() });
+            }
+            if d.percent(20) {
+                r.closed.push(date_text(today - d.between(0, 5) as i32));
+            }
+        }
+    }
+    Case { spec, supply, now, applied, ask }
 }
 
 fn resource(

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! now 2026-11-23T09:00Z
+//! applied 2026-11-20T09:00Z
 //! site lej Europe/Berlin
 //! zone de Europe/Berlin
 //! capacity pack lej every 30 horizon 10 closed 2026-11-26
@@ -42,6 +43,8 @@ pub struct Case {
     pub spec: NetworkSpec,
     pub supply: Supply,
     pub now: Moment,
+    /// When the network was applied; none: now.
+    pub applied: Option<Moment>,
     pub ask: Ask,
 }
 
@@ -112,12 +115,17 @@ pub fn moment(text: &str) -> Moment {
 }
 
 impl Case {
+    /// When the network was applied.
+    pub fn applied(&self) -> Moment {
+        self.applied.unwrap_or(self.now)
+    }
+
     pub fn parse(text: &str) -> Case {
         let when = When::Any;
         let destination = Destination::Zone(Arc::from(""));
         let (lines, shipments) = (vec![], Shipments::Together);
         let ask = Ask { lines, destination, when, service: None, channel: None, offer: None, shipments };
-        let mut case = Case { spec: NetworkSpec::default(), supply: Supply::new(), now: Moment(0), ask };
+        let mut case = Case { spec: NetworkSpec::default(), supply: Supply::new(), now: Moment(0), applied: None, ask };
         for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             case.read(Words(line.split_whitespace().collect::<Vec<_>>().into_iter()), line);
         }
@@ -128,6 +136,7 @@ impl Case {
         let unknown = |word: &str| -> ! { panic!("'{word}' is not understood in '{line}'") };
         match w.next() {
             "now" => self.now = w.moment(),
+            "applied" => self.applied = Some(w.moment()),
             "site" => self.spec.sites.push(SiteSpec {
                 id: w.next().into(),
                 time_zone: w.next().into(),
@@ -312,6 +321,9 @@ impl Case {
         let number = |word: &str, n: i64| if n == 0 { String::new() } else { format!(" {word} {n}") };
         let minutes = |span: &Span| span.0 / MINUTE;
         let _ = writeln!(t, "now {}", self.now);
+        if let Some(applied) = self.applied {
+            let _ = writeln!(t, "applied {applied}");
+        }
         for s in &spec.sites {
             let _ = writeln!(t, "site {} {}", s.id, s.time_zone);
         }

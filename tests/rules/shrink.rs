@@ -49,6 +49,7 @@ fn smaller(case: &Case) -> Vec<Case> {
             all.push(next);
         }
     };
+    with(&|c| c.applied = None);
     for i in 0..case.ask.lines.len() {
         with(&|c| drop(c.ask.lines.remove(i)));
     }

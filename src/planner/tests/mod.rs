@@ -1,6 +1,7 @@
 //! The rules as tables: each test is named by the rule that it holds.
 
 mod choosing;
+mod cost;
 mod random;
 mod reasons;
 mod steps;

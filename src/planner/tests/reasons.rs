@@ -50,7 +50,7 @@ const SHOP: &str = "site lej Europe/Berlin
 fn a_full_resource_is_named_with_its_days_and_units() {
     let world = format!("{SHOP}\n drawn pack 2026-12-01 50 55 60");
     check(&world, "2026-12-01T08:00Z", "mug 4 to de by 2026-12-05 svc standard",
-        "pack 2026-11-30T23:00Z..2026-12-03T23:00Z 10 of 13: Leipzig packing station is full from Tue 2026-12-01 to Thu 2026-12-03: 13 minutes are needed in one day, at most 10 are left
+        "pack 2026-11-30T23:00Z..2026-12-03T23:00Z 10 of 13: Leipzig packing station has too little left from Tue 2026-12-01 to Thu 2026-12-03: 13 needed in one day, at most 10 left (minutes)
          fewer mug 2 standard 2026-12-03
          split mug 4 standard 2026-12-07
          service mug 4 express 2026-12-05");
@@ -59,7 +59,7 @@ fn a_full_resource_is_named_with_its_days_and_units() {
 #[test]
 fn stock_that_comes_too_late_is_named_and_a_substitute_offered() {
     check(SHOP, "2026-12-01T08:00Z", "mug 10 to de by 2026-12-04 svc standard",
-        "mugs 2026-11-30T23:00Z..2026-12-02T23:00Z 8 of 10: Blue mugs is short: 10 items are needed by Wed 2026-12-02, 8 can be had
+        "mugs 2026-11-30T23:00Z..2026-12-02T23:00Z 8 of 10: Not enough Blue mugs by Wed 2026-12-02: 10 needed, 8 left (items)
          fewer mug 8 standard 2026-12-03
          substitute cup 10 standard 2026-12-03
          split mug 10 standard 2026-12-12");
@@ -87,7 +87,7 @@ fn time_that_is_missing_is_told_as_a_cutoff_a_departure_or_transit() {
         "time 2026-12-01T08:00Z..2026-12-06T23:00Z 0 of 0: Lane exp does not deliver on Sun 2026-12-06",
     );
     check(SHOP, "2026-12-01T08:00Z", "mug 1 to de svc drone",
-        "time 2026-12-01T08:00Z..2026-12-01T08:00Z 0 of 0: No lane of the service drone leads from where mug is to zone de
+        "time 2026-12-01T08:00Z..2026-12-01T08:00Z 0 of 0: No lane of the service drone goes to zone de from a site that supplies mug
          service mug 1 standard 2026-12-03
          service mug 1 express 2026-12-02");
     let slow = SHOP.replace("process p pack", "process p - lead 30h | pack");
@@ -95,21 +95,21 @@ fn time_that_is_missing_is_told_as_a_cutoff_a_departure_or_transit() {
         &slow,
         "2026-12-01T08:00Z",
         "mug 1 to de by 2026-12-03 svc express",
-        "time 2026-12-01T08:00Z..2026-12-03T23:00Z 0 of 0: The cutoff of Leipzig packing station, Wed 2026-12-02 14:00, has passed",
+        "time 2026-12-01T08:00Z..2026-12-03T23:00Z 0 of 0: The order can't be ready for Leipzig packing station by its cutoff, Wed 2026-12-02 14:00",
     );
     let slow = slow.replace("cutoff 14:00", "lead 20h");
     check(
         &slow,
         "2026-12-01T08:00Z",
         "mug 1 to de by 2026-12-03 svc express",
-        "time 2026-12-01T08:00Z..2026-12-03T23:00Z 0 of 0: The last departure of lane exp in time, Wed 2026-12-02 17:00, comes before the order can be ready, Thu 2026-12-03 11:00",
+        "time 2026-12-01T08:00Z..2026-12-03T23:00Z 0 of 0: The order is ready at the earliest on Thu 2026-12-03 11:00, too late for the departure of lane exp on Wed 2026-12-02 17:00",
     );
 }
 
 #[test]
 fn what_no_bucket_can_ever_give_is_looked_for_up_to_the_horizon() {
     check(SHOP, "2026-12-01T08:00Z", "cup 30 to de",
-        "pack 2026-11-30T23:00Z..2027-02-28T23:00Z 60 of 65: Leipzig packing station is full from Tue 2026-12-01 to Sun 2027-02-28: 65 minutes are needed in one day, at most 60 are left
+        "pack 2026-11-30T23:00Z..2027-02-28T23:00Z 60 of 65: Leipzig packing station has too little left from Tue 2026-12-01 to Sun 2027-02-28: 65 needed in one day, at most 60 left (minutes)
          fewer cup 27 2026-12-02
          split cup 30 2026-12-03");
 }
@@ -130,14 +130,14 @@ fn draws_that_can_be_given_each_but_not_in_turn_are_bottlenecks_too() {
         world,
         "2026-12-01T08:00Z",
         "coat 1 to de by 2026-12-05",
-        "sew 2026-12-02T23:00Z..2026-12-04T23:00Z 0 of 1: sew is full from Thu 2026-12-03 to Fri 2026-12-04: 1 units are needed in one day, none are left",
+        "sew 2026-12-02T23:00Z..2026-12-04T23:00Z 0 of 1: sew is full from Thu 2026-12-03 to Fri 2026-12-04: 1 needed in one day, none left (units)",
     );
 }
 
 #[test]
 fn lines_that_need_the_same_are_judged_on_what_is_left() {
     check(SHOP, "2026-12-01T08:00Z", "mug 8 + cup 20 to de by 2026-12-02",
-        "pack 2026-11-30T23:00Z..2026-12-01T23:00Z 39 of 45: Leipzig packing station is full on Tue 2026-12-01: 45 minutes are needed, 39 are left
+        "pack 2026-11-30T23:00Z..2026-12-01T23:00Z 39 of 45: Leipzig packing station has too little left on Tue 2026-12-01: 45 needed, 39 left (minutes)
          fewer mug 8, cup 17 2026-12-02
          split mug 8, cup 20 2026-12-03");
 }

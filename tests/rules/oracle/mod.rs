@@ -17,6 +17,7 @@ use surety::domain::network::{NetworkSpec, SiteSpec, SourceSpec};
 use surety::domain::time::Moment;
 
 use crate::civil::{begin_of, day_of};
+use crate::notation::Case;
 
 pub use shelf::{Bucket, Supply};
 use shelf::{Shelf, Slot};
@@ -105,10 +106,12 @@ pub struct Oracle<'a> {
 }
 
 impl<'a> Oracle<'a> {
-    pub fn new(spec: &'a NetworkSpec, supply: &Supply, ask: &'a Ask, now: Moment) -> Self {
+    /// The case's network and clock, with this supply and ask.
+    pub fn new(case: &'a Case, supply: &Supply, ask: &'a Ask) -> Self {
+        let (spec, now) = (&case.spec, case.now);
         let mut oracle = Oracle { spec, shelves: Vec::new(), ask, now };
         let zone = oracle.zone_clock();
-        oracle.shelves = (0..spec.resources.len()).map(|i| Shelf::new(spec, i, supply, ask, now, zone)).collect();
+        oracle.shelves = (0..spec.resources.len()).map(|i| Shelf::new(case, i, supply, ask, zone)).collect();
         oracle
     }
 
@@ -353,9 +356,13 @@ impl<'a> Oracle<'a> {
         in_time: impl Fn(&Part) -> bool,
     ) {
         for candidate in self.candidates(line, None) {
-            // Where not even one can come, no more can.
-            let one = self.part(plan, line, 1, candidate, aim, now);
-            if !one.is_some_and(|p| in_time(p.parts.last().expect("it was just added"))) {
+            // Where neither all nor one can come, none is taken: a few that come only because the day before has no room for so
+            // many are not looked for.
+            let comes = |quantity| {
+                let next = self.part(plan, line, quantity, candidate, aim, now);
+                next.is_some_and(|p| in_time(p.parts.last().expect("it was just added")))
+            };
+            if *rest == 0 || !comes(*rest) && !comes(1) {
                 continue;
             }
             for quantity in (1..=*rest).rev() {

@@ -1,13 +1,15 @@
 //! Rules 2, 3 and 17: what there is in each bucket, and who may draw it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use surety::domain::ask::Ask;
 use surety::domain::draw::Pool;
-use surety::domain::network::{NetworkSpec, ResourceSpec, WeeklySpec};
+use surety::domain::network::{Kind, ResourceSpec, WeeklySpec};
 use surety::domain::time::Moment;
 
 use crate::civil::{at, date_text, day_of, minutes_of, weekday};
+use crate::notation::Case;
 
 /// What is known of one bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,20 +50,27 @@ pub struct Shelf<'a> {
 }
 
 impl<'a> Shelf<'a> {
-    pub fn new(spec: &'a NetworkSpec, place: usize, supply: &Supply, ask: &Ask, now: Moment, zone: &str) -> Self {
+    pub fn new(case: &'a Case, place: usize, supply: &Supply, ask: &Ask, zone: &str) -> Self {
+        let spec = &case.spec;
         let r = &spec.resources[place];
         let clock = &spec.sites.iter().find(|s| s.id == r.site).expect("a site of the network").time_zone;
         let per_day = r.bucket.as_ref().expect("a length of bucket").per_day();
         let mut shelf = Shelf { spec: r, place, clock, per_day, slots: Vec::new() };
-        let today = day_of(clock, now);
+        let today = day_of(clock, case.now);
+        // "A receipt serves from its start for ever": those of the weekly pattern stay from the day on which it was applied.
+        let first = match r.kind {
+            Some(Kind::Stock) => day_of(clock, case.applied()).min(today),
+            _ => today,
+        };
+        let days = first..today + horizon(r);
         let set = supply.keys().filter(|(id, _)| *id == r.id).map(|(_, index)| *index);
-        let standing = [today * per_day, (today + horizon(r)) * per_day];
+        let standing = [days.start * per_day, days.end * per_day];
         let all: Vec<i32> = set.chain(standing.into_iter().filter(|_| !r.weekly.is_empty())).collect();
         let (Some(first), Some(last)) = (all.iter().min(), all.iter().max()) else { return shelf };
         for index in *first..=*last {
             let (start, end) = (shelf.start(index), shelf.start(index + 1));
             let known = supply.get(&(r.id.clone(), index)).cloned().unwrap_or_default();
-            let units = known.set.unwrap_or_else(|| shelf.standing(index, today));
+            let units = known.set.unwrap_or_else(|| shelf.standing(index, &days));
             let aside: i64 = known.pools.iter().map(|(_, left)| left).sum();
             let balance = units - known.drawn - aside;
             let offer = ask.offer.clone().map(Pool::Offer);
@@ -86,11 +95,11 @@ impl<'a> Shelf<'a> {
         at(self.clock, index.div_euclid(self.per_day), minute)
     }
 
-    /// The weekly pattern, from today for horizon_days days, nothing on a closed date.
-    fn standing(&self, index: i32, today: i32) -> i64 {
+    /// The weekly pattern, for horizon_days days, nothing on a closed date.
+    fn standing(&self, index: i32, days: &Range<i32>) -> i64 {
         let day = index.div_euclid(self.per_day);
         let minute = index.rem_euclid(self.per_day) * (1440 / self.per_day);
-        if day < today || day >= today + horizon(self.spec) || self.spec.closed.contains(&date_text(day)) {
+        if !days.contains(&day) || self.spec.closed.contains(&date_text(day)) {
             return 0;
         }
         let fits = |w: &&WeeklySpec| {
