@@ -33,7 +33,7 @@ pub fn dates<A: Availability + ?Sized>(
     let from = from.unwrap_or(today);
     let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
     let kinds = kinds(network, ask);
-    let mut searches: Vec<(&Kind, Search<'_, A>, Option<Vec<Flow>>)> = Vec::with_capacity(kinds.len());
+    let mut searches: Vec<_> = Vec::with_capacity(kinds.len());
     for kind in &kinds {
         let mut search = Search::new(network, availability, &kind.ask, now);
         let flows = search.flows();

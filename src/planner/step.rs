@@ -19,30 +19,24 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let (at, stock) = (slot as u32, &slots[slot]);
         let wanted = i64::from(quantity);
         let begun = stock.resource.bucketing.containing(stock.calendar, from);
-        let mark = overlay.mark();
         let mut left = wanted;
+        let mut last = Some(begun);
         stock.down(begun, i32::MIN, &ask.pools, |index, free| {
-            let given = (free - overlay.units(at, index)).min(left);
-            if given > 0 {
-                overlay.take(at, index, given);
-                left -= given;
-            }
-            left == 0
-        });
-        if left == 0 {
-            return Some(from);
-        }
-        // Not yet: wait for receipts until they hold it together, and draw anew, the last of them first.
-        overlay.back_to(mark);
-        let mut ready = None;
-        stock.up(begun + 1, &ask.pools, |index, free| {
             left -= (free - overlay.units(at, index)).max(0).min(left);
-            if left == 0 {
-                ready = Some(index);
-            }
             left == 0
         });
-        let last = ready?;
+        if left > 0 {
+            // Not yet: wait for receipts until they hold it together.
+            last = None;
+            stock.up(begun + 1, &ask.pools, |index, free| {
+                left -= (free - overlay.units(at, index)).max(0).min(left);
+                if left == 0 {
+                    last = Some(index);
+                }
+                left == 0
+            });
+        }
+        let last = last?;
         left = wanted;
         stock.down(last, i32::MIN, &ask.pools, |index, free| {
             let given = (free - overlay.units(at, index)).min(left);
@@ -50,9 +44,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 overlay.take(at, index, given);
                 left -= given;
             }
-            left == 0
+            left == 0 || overlay.sums().len() > MAX_DRAWS
         });
-        (overlay.sums().len() <= MAX_DRAWS).then(|| stock.start(last))
+        let ready = if last == begun { from } else { stock.start(last) };
+        (overlay.sums().len() <= MAX_DRAWS).then_some(ready)
     }
 
     /// Rule 7: when the step is done that could begin at `ready`; draws what it needs. `site` is the source's.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::world::{World, moment};
-use crate::planner::dates;
+use crate::planner::{Detail, dates, quote};
 
 /// A hundred products on three sites, all through the packing station and the vans of their site.
 fn shop(van_minutes: u32, pack: u32) -> String {
@@ -60,6 +60,29 @@ fn the_largest_asks() {
                 let found = dates(&world.network, &world.levels[..], &ask, None, 92, now).len();
                 println!("{:9.3} ms dates of {n} lines of {each}{how}: {found}", began.elapsed().as_secs_f64() * 1e3);
             }
+        }
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn three_years_of_standing_receipts() {
+    for (days, every) in [("1", 1_440), ("1234567", 1_440), ("1", 15)] {
+        let text = format!(
+            "zone de Europe/Berlin
+             site s Europe/Berlin
+             stock k s every {every}m weekly {days} 5
+             product mug s k -
+             lane std s de std at 17:00 days 1"
+        );
+        let world = World::parse(&text, moment("2023-12-01T08:00Z"));
+        for quantity in [1, 700, 700_000] {
+            let ask = world.ask(&format!("mug {quantity} to de"));
+            let began = Instant::now();
+            let now = moment("2026-12-01T08:00Z");
+            let planned = quote(&world.network, &world.levels[..], &ask, now, now, Detail::Full);
+            let (ms, draws) = (began.elapsed().as_secs_f64() * 1e3, planned.takes.len());
+            println!("{ms:9.3} ms {quantity} of {days} every {every} min: {:?}, {draws} draws", planned.answer.verdict);
         }
     }
 }
