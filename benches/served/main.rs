@@ -1,7 +1,7 @@
 //! Surety over gRPC beside a bare tonic echo of like size, in one run: each is a process of its own, one generator drives them in
 //! turn, closed loop, and only the ratios count.
 //!
-//!     cargo bench --bench served -- [--seconds 4] [--rounds 5] [--in-flight 64,256] [--connections 4] [--only hold]
+//!     cargo bench --bench served -- [--seconds 4] [--rounds 5] [--in-flight 64,256] [--connections 4] [--only hold] [--workers 2]
 
 mod echo;
 
@@ -96,7 +96,7 @@ fn surety_of(role: &str) -> (Store, Telemetry) {
 }
 
 fn run(serving: impl Future<Output = ()>) {
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(2));
+    let workers = option("--workers", "2").parse().expect("a number of threads");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     runtime.expect("a runtime").block_on(serving);
 }
@@ -117,6 +117,7 @@ struct Served {
 impl Served {
     fn start(name: &'static str, role: &str, answer: usize) -> Served {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--workers", &option("--workers", "2")])
             .env(ROLE, role)
             .env("SURETY_BENCH_ANSWER", answer.to_string())
             .stdout(Stdio::piped())

@@ -60,7 +60,9 @@ pub enum AppError {
     #[error("live reservations draw on {}; a resource that carries reservations can't be left out or cut differently", names(.0))]
     StillCarries(Vec<ResourceId>),
     /// The events after the cursor are no longer kept.
-    #[error("the events after {cursor} are no longer kept, the oldest is {oldest}; read the present state, then follow from there")]
+    #[error(
+        "the events after {cursor} are no longer kept, the oldest is {oldest}; read the present state, then follow from there"
+    )]
     EventsGone {
         /// The last event that the caller saw.
         cursor: u64,

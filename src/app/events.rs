@@ -34,7 +34,8 @@ impl App {
             // From the oldest kept, whatever it is.
             Since::Cursor(0) => 0,
             Since::Cursor(cursor) if cursor > newest => {
-                let message = format!("is {cursor}; the newest event is {newest}: it belongs to another store or network");
+                let message =
+                    format!("is {cursor}; the newest event is {newest}: it belongs to another store or network");
                 return Err(AppError::invalid("cursor", message));
             }
             Since::Cursor(cursor) => {

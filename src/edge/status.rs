@@ -72,9 +72,13 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
             }
             built
         }
-        AppError::EventsGone { cursor, oldest } => error(Code::FailedPrecondition, "EVENTS_GONE")
-            .metadata("oldest", oldest.to_string())
-            .precondition("CURSOR", cursor.to_string(), "list buckets and reservations, then follow from the oldest kept"),
+        AppError::EventsGone { cursor, oldest } => {
+            error(Code::FailedPrecondition, "EVENTS_GONE").metadata("oldest", oldest.to_string()).precondition(
+                "CURSOR",
+                cursor.to_string(),
+                "list buckets and reservations, then follow from the oldest kept",
+            )
+        }
         AppError::Contended { attempts } => {
             error(Code::ResourceExhausted, "CONTENDED").metadata("attempts", attempts.to_string())
         }
