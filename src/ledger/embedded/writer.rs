@@ -220,8 +220,6 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return (messages, Go::Close),
         }
-        // Those who are about to ask get the chance to: on a busy machine this fills the batch, on an idle one it costs nothing.
-        std::thread::yield_now();
         while !messages.is_empty() && messages.len() < self.batch {
             match self.queue.try_recv() {
                 Ok(next) => messages.push(next),
