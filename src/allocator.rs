@@ -1,5 +1,5 @@
 //! The allocator of the program and of whatever measures it. Commands and answers are made on one thread and dropped on another,
-//! which the system's allocator is slow at: docs/performance.md has the difference.
+//! which this allocator is made for. On two cores no difference beyond the noise was seen (docs/performance.md).
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
