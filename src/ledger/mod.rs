@@ -7,8 +7,11 @@ pub mod embedded;
 pub mod feed;
 pub mod observe;
 pub mod record;
+pub mod redis;
 pub mod rules;
 pub mod state;
+mod told;
+pub mod transition;
 
 use std::sync::Arc;
 

@@ -8,17 +8,16 @@ use smallvec::SmallVec;
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::{Draw, Pool, Take};
-use crate::domain::id::{ReservationId, ResourceId};
-use crate::domain::limits::{MAX_AMENDMENTS, MAX_UNITS};
-use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation};
+use crate::domain::id::ResourceId;
+use crate::domain::limits::MAX_UNITS;
+use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
 
-use super::command::{
-    AdjustSupply, Amend, ApplyNetwork, Command, Confirm, Hold, Outcome, Refusal, SetSupply, Shortage,
-};
+use super::command::{AdjustSupply, ApplyNetwork, Command, Outcome, Refusal, SetSupply, Shortage};
 use super::feed::Change;
-use super::state::Side;
 pub use super::state::{Adjustment, Drift, State};
+pub use super::transition::expired;
+use super::transition::{self, Next, Side, Transition};
 
 /// What a command did.
 #[derive(Clone, Debug)]
@@ -49,17 +48,6 @@ pub fn expire(state: &mut State, now: Moment, at_most: usize) -> Vec<Change> {
     let mut step = Step { state, now, changes: Vec::new(), touched: Touched::default(), adjustment: None };
     step.expire(at_most);
     step.finish().0
-}
-
-/// The reservation as it is after its end, for a hold that is due.
-pub fn expired(held: &Reservation) -> Reservation {
-    // It ended then, however late somebody noticed (rule 21).
-    let at = held.expires_at;
-    let mut r = held.clone();
-    r.state = reservation::State::Expired;
-    r.ended_at = Some(at);
-    note(&mut r, at, "expired", "");
-    r
 }
 
 /// Buckets that a step wrote, in the order in which it first did.
@@ -111,32 +99,13 @@ type Done = Result<Outcome, Refusal>;
 impl Step<'_> {
     fn run(&mut self, command: &Command) -> Done {
         match command {
-            Command::Hold(c) => self.hold(c),
-            Command::Confirm(c) => self.confirm(c),
-            Command::Release { id, reason } => self.release(id, reason),
-            Command::Extend { id, hold } => {
-                let mut r = self.known(id)?;
-                match r.state {
-                    reservation::State::Held => {
-                        r.expires_at = self.now.plus(*hold);
-                        note(&mut r, self.now, "extended", "");
-                        Ok(self.changed(r))
-                    }
-                    state @ (reservation::State::Confirmed
-                    | reservation::State::Released
-                    | reservation::State::Expired
-                    | reservation::State::Fulfilled) => Err(Refusal::WrongState { state }),
-                }
-            }
-            Command::Amend(c) => self.amend(c),
-            Command::Undo { id } => {
-                self.undo(id);
-                Ok(Outcome::Done)
-            }
-            Command::Recall { id, fingerprint } => {
-                let known = self.state.reservation(id).cloned().ok_or(Refusal::NotFound)?;
-                self.repeat(known, *fingerprint)
-            }
+            Command::Hold(_)
+            | Command::Confirm(_)
+            | Command::Release { .. }
+            | Command::Extend { .. }
+            | Command::Amend(_)
+            | Command::Undo { .. }
+            | Command::Recall { .. } => self.reserve(command),
             Command::SetSupply(c) => self.set_supply(c),
             Command::AdjustSupply(c) => self.adjust_supply(c),
             Command::ApplyNetwork(c) => self.apply_network(c),
@@ -150,184 +119,67 @@ impl Step<'_> {
         }
     }
 
-    /// Rule 19: all draws or none. Rule 20: the request id is looked at before anything else.
-    fn hold(&mut self, c: &Hold) -> Done {
-        if let Some(known) = self.state.reservation(&c.id).cloned() {
-            return self.repeat(known, c.fingerprint);
-        }
-        self.same_network(c.network_version)?;
-        self.test(c.takes.iter())?;
-        let draws: Arc<[Draw]> = c.takes.iter().map(|t| t.draw.clone()).collect();
-        self.take(&draws, Side::Held);
-        let mut r = Reservation {
-            id: c.id.clone(),
-            state: reservation::State::Held,
-            ask: Arc::clone(&c.ask),
-            promise: Arc::clone(&c.promise),
-            draws,
-            created_at: self.now,
-            expires_at: self.now.plus(c.hold),
-            ended_at: None,
-            reference: Arc::clone(&c.reference),
-            at_risk: false,
-            version: 0,
-            first_date: c.promise.date,
-            fingerprint: c.fingerprint,
-            first_answer: Arc::clone(&c.answer),
-            amendments: Vec::new(),
-            history: Vec::new(),
-        };
-        note(&mut r, self.now, "held", "");
-        Ok(self.changed(r))
-    }
-
-    /// The same request again gets what there is; from now on somebody knows of it, and it is not undone any more.
-    fn repeat(&mut self, known: Arc<Reservation>, fingerprint: Fingerprint) -> Done {
-        if known.fingerprint != fingerprint {
-            return Err(Refusal::AlreadyExists);
-        }
-        self.state.mark_told(&known.id);
-        Ok(Outcome::Reservation { reservation: known, repeated: true })
-    }
-
-    fn confirm(&mut self, c: &Confirm) -> Done {
-        let mut r = self.known(&c.id)?;
-        match r.state {
-            reservation::State::Held => {
-                self.give_back(&r.draws, Side::Held);
-                self.take(&r.draws, Side::Confirmed);
-                r.state = reservation::State::Confirmed;
-                replace(&mut r.reference, &c.reference);
-                note(&mut r, self.now, "confirmed", "");
-                Ok(self.changed(r))
-            }
-            // Rule 21: confirming twice is a success and changes nothing.
-            reservation::State::Confirmed | reservation::State::Fulfilled => Ok(unchanged(r)),
-            reservation::State::Expired => {
-                let Some(retake) = &c.retake else {
-                    return Err(Refusal::WrongState { state: r.state });
-                };
-                if self.now > r.promise.order_by {
-                    return Err(Refusal::OrderByPassed);
+    /// A command that names a reservation. Rule 20: the request id is looked at before anything else.
+    fn reserve(&mut self, command: &Command) -> Done {
+        let Some(id) = command.reservation_id() else { return Ok(Outcome::Done) };
+        let known = self.state.reservation(id).cloned();
+        let told = self.state.was_told(id);
+        let Transition { not_after, network_version, give, test, take, after } =
+            match transition::next(known.as_ref(), told, command, self.now) {
+                Some(Next::Do(transition)) => *transition,
+                Some(Next::Tell(reservation)) => {
+                    self.state.mark_told(id);
+                    return Ok(Outcome::Reservation { reservation, repeated: true });
                 }
-                self.same_network(retake.network_version)?;
-                if retake.standing.len() != r.draws.len() {
-                    // The caller looked at other draws than these.
-                    return Err(Refusal::ReservationChanged);
-                }
-                let takes: Vec<Take> = (r.draws.iter().zip(&retake.standing))
-                    .map(|(draw, &standing)| Take { draw: draw.clone(), standing })
-                    .collect();
-                self.test(takes.iter())?;
-                self.take(&r.draws, Side::Confirmed);
-                r.state = reservation::State::Confirmed;
-                r.ended_at = None;
-                replace(&mut r.reference, &c.reference);
-                note(&mut r, self.now, "retaken", "");
-                Ok(self.changed(r))
-            }
-            state @ reservation::State::Released => Err(Refusal::WrongState { state }),
+                Some(Next::Answer(outcome)) => return Ok(outcome),
+                None => return Ok(Outcome::Done),
+            };
+        if not_after.is_some_and(|last| self.now > last) {
+            return Err(Refusal::OrderByPassed);
         }
-    }
-
-    fn release(&mut self, id: &ReservationId, reason: &Arc<str>) -> Done {
-        let mut r = self.known(id)?;
-        let side = match r.state {
-            reservation::State::Held => Side::Held,
-            reservation::State::Confirmed => Side::Confirmed,
-            // What the caller wants is so already (rule 21).
-            reservation::State::Released | reservation::State::Expired => return Ok(unchanged(r)),
-            state @ reservation::State::Fulfilled => return Err(Refusal::WrongState { state }),
-        };
-        self.give_back(&r.draws, side);
-        r.state = reservation::State::Released;
-        r.ended_at = Some(self.now);
-        note(&mut r, self.now, "released", reason);
-        Ok(self.changed(r))
-    }
-
-    /// The new draws replace the old ones in one step, or the old ones stay.
-    fn amend(&mut self, c: &Amend) -> Done {
-        let mut r = self.known(&c.id)?;
-        if let Some(made) = r.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == c.request_id) {
-            if made.fingerprint != c.fingerprint {
-                return Err(Refusal::AlreadyExists);
-            }
-            let (verdict, bottlenecks) = (made.verdict, made.bottlenecks.clone());
-            return Ok(Outcome::Amended { reservation: Arc::new(r), verdict, bottlenecks });
+        if let Some(version) = network_version {
+            self.same_network(version)?;
         }
-        let side = match r.state {
-            reservation::State::Held => Side::Held,
-            reservation::State::Confirmed => Side::Confirmed,
-            state @ (reservation::State::Released | reservation::State::Expired | reservation::State::Fulfilled) => {
-                return Err(Refusal::WrongState { state });
-            }
-        };
-        if r.amendments.len() >= MAX_AMENDMENTS {
-            return Err(Refusal::TooManyAmendments);
+        self.test_without(give.as_ref(), &test)?;
+        if let Some((side, draws)) = &give {
+            self.give_back(draws, *side);
         }
-        if r.version != c.version {
-            return Err(Refusal::ReservationChanged);
-        }
-        self.same_network(c.network_version)?;
-
-        // The old draws are out of the way while the new ones are tested; a copy of the levels puts them back exactly.
-        let before: Vec<(usize, Option<BucketLevel>)> =
-            r.draws.iter().enumerate().map(|(i, d)| (i, self.state.level(&d.resource, d.index).cloned())).collect();
-        for draw in r.draws.iter() {
-            self.state.give_back(draw, side);
-        }
-        if let Err(refusal) = self.test(c.takes.iter()) {
-            for (i, level) in before {
-                let draw = &r.draws[i];
-                self.state.put_level(&draw.resource, draw.index, level.unwrap_or_default());
-            }
-            // Shortages tell what buckets really hold, the old draws included.
-            return Err(match refusal {
-                Refusal::Short(mut short) => {
-                    for s in &mut short {
-                        s.level = self.state.level(&s.resource, s.index).cloned().unwrap_or_default();
-                    }
-                    Refusal::Short(short)
-                }
-                other => other,
-            });
-        }
-        for draw in r.draws.iter() {
-            self.touched.add(&draw.resource, draw.index);
-        }
-        r.draws = c.takes.iter().map(|t| t.draw.clone()).collect();
-        self.take(&r.draws, side);
-        r.ask = Arc::clone(&c.ask);
-        r.promise = Arc::clone(&c.promise);
-        r.amendments.push(Amendment {
-            request_id: c.request_id.clone(),
-            fingerprint: c.fingerprint,
-            verdict: c.verdict,
-            bottlenecks: c.bottlenecks.clone(),
-        });
-        note(&mut r, self.now, "amended", "");
-        let reservation = Arc::new(r);
-        self.state.put(Arc::clone(&reservation));
-        self.changes.push(Change::Reservation(Arc::clone(&reservation)));
-        Ok(Outcome::Amended { reservation, verdict: c.verdict, bottlenecks: c.bottlenecks.clone() })
-    }
-
-    /// Only a hold that nobody but its lost caller could know of is undone.
-    fn undo(&mut self, id: &ReservationId) {
-        let Some(r) = self.state.reservation(id).cloned() else { return };
-        match r.state {
-            reservation::State::Held if r.version == 1 && !self.state.was_told(id) => {
-                self.give_back(&r.draws, Side::Held);
+        let Some(after) = after else {
+            if let Some(undone) = known {
                 self.state.remove(id);
-                self.changes.push(Change::Undone(r));
+                self.changes.push(Change::Undone(undone));
             }
-            reservation::State::Held
-            | reservation::State::Confirmed
-            | reservation::State::Released
-            | reservation::State::Expired
-            | reservation::State::Fulfilled => {}
+            return Ok(transition::outcome(command, None));
+        };
+        if let Some(side) = take {
+            self.take(&after.draws, side);
         }
+        let after = Arc::new(after);
+        self.changed(Arc::clone(&after));
+        Ok(transition::outcome(command, Some(after)))
+    }
+
+    /// Tests with some draws out of the way. Shortages tell what buckets really hold, those draws included.
+    fn test_without(&mut self, give: Option<&(Side, Arc<[Draw]>)>, test: &[Take]) -> Result<(), Refusal> {
+        let (Some((side, draws)), false) = (give, test.is_empty()) else { return self.test(test.iter()) };
+        let before: Vec<Option<BucketLevel>> =
+            draws.iter().map(|d| self.state.level(&d.resource, d.index).cloned()).collect();
+        for draw in draws.iter() {
+            self.state.give_back(draw, *side);
+        }
+        let tested = self.test(test.iter());
+        for (draw, level) in draws.iter().zip(before) {
+            self.state.put_level(&draw.resource, draw.index, level.unwrap_or_default());
+        }
+        tested.map_err(|refusal| match refusal {
+            Refusal::Short(mut short) => {
+                for s in &mut short {
+                    s.level = self.state.level(&s.resource, s.index).cloned().unwrap_or_default();
+                }
+                Refusal::Short(short)
+            }
+            other => other,
+        })
     }
 
     /// Supply may fall below what is drawn (rule 24).
@@ -423,12 +275,8 @@ impl Step<'_> {
         for _ in 0..at_most {
             let Some(held) = self.state.first_due(self.now) else { break };
             self.give_back(&held.draws, Side::Held);
-            self.changed(expired(&held));
+            self.changed(Arc::new(expired(&held)));
         }
-    }
-
-    fn known(&self, id: &ReservationId) -> Result<Reservation, Refusal> {
-        self.state.reservation(id).map(|r| Reservation::clone(r)).ok_or(Refusal::NotFound)
     }
 
     fn same_network(&self, version: i64) -> Result<(), Refusal> {
@@ -480,11 +328,9 @@ impl Step<'_> {
         }
     }
 
-    fn changed(&mut self, r: Reservation) -> Outcome {
-        let reservation = Arc::new(r);
+    fn changed(&mut self, reservation: Arc<Reservation>) {
         self.state.put(Arc::clone(&reservation));
-        self.changes.push(Change::Reservation(Arc::clone(&reservation)));
-        Outcome::Reservation { reservation, repeated: false }
+        self.changes.push(Change::Reservation(reservation));
     }
 
     fn finish(self) -> (Vec<Change>, Option<Arc<Adjustment>>) {
@@ -496,33 +342,5 @@ impl Step<'_> {
             }
         }
         (changes, adjustment)
-    }
-}
-
-fn unchanged(r: Reservation) -> Outcome {
-    Outcome::Reservation { reservation: Arc::new(r), repeated: true }
-}
-
-fn replace(reference: &mut Arc<str>, by: &Option<Arc<str>>) {
-    if let Some(by) = by {
-        *reference = Arc::clone(by);
-    }
-}
-
-/// Counts the version up and writes the history. Extensions that follow each other are one entry, so that a cart that is kept
-/// open for days does not grow.
-fn note(r: &mut Reservation, at: Moment, what: &'static str, reason: &str) {
-    r.version += 1;
-    let entry = reservation::Change {
-        at,
-        version: r.version,
-        state: r.state,
-        date: r.promise.date,
-        what: Arc::from(what),
-        reason: Arc::from(reason),
-    };
-    match r.history.last_mut() {
-        Some(last) if what == "extended" && *last.what == *what => *last = entry,
-        _ => r.history.push(entry),
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::reservation::{self, Fingerprint, Reservation};
 use crate::domain::time::{Moment, Span};
 
 use super::feed::{Cursor, Snapshot};
+use super::transition::Side;
 
 /// An adjustment of supply that was made, so that its request can be repeated safely.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +57,6 @@ pub struct State {
     reservations: FxHashMap<ReservationId, Known>,
     due: BTreeSet<(Moment, ReservationId)>,
     adjustments: FxHashMap<ReservationId, Arc<Adjustment>>,
-}
-
-/// Where units stand that are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// They may still go back at `expires_at`.
-    Held,
-    /// They stay until the reservation is released.
-    Confirmed,
 }
 
 /// A difference between a bucket and the reservations that draw on it: always a fault of the ledger.
@@ -276,13 +268,7 @@ impl State {
     /// Draws units: from an own pool's rest, or from common.
     pub(super) fn take(&mut self, draw: &Draw, side: Side) {
         let mut level = self.level(&draw.resource, draw.index).cloned().unwrap_or_default();
-        if draw.pool != Pool::Common
-            && let Some(pool) = own_pool(&mut level, &draw.pool)
-        {
-            debug_assert!(*pool >= draw.units, "a pool is never drawn below zero (rule 19)");
-            *pool -= draw.units;
-        }
-        *side_of(&mut level, side) += draw.units;
+        take_from(&mut level, &draw.pool, side, draw.units);
         self.put_level(&draw.resource, draw.index, level);
     }
 
@@ -292,14 +278,7 @@ impl State {
             debug_assert!(false, "buckets that carry reservations are never forgotten");
             return;
         };
-        if draw.pool != Pool::Common
-            && let Some(pool) = own_pool(&mut level, &draw.pool)
-        {
-            *pool += draw.units;
-        }
-        let drawn = side_of(&mut level, side);
-        debug_assert!(*drawn >= draw.units, "draws go back once (rule 21)");
-        *drawn = (*drawn - draw.units).max(0);
+        give_to(&mut level, &draw.pool, side, draw.units);
         self.put_level(&draw.resource, draw.index, level);
     }
 
@@ -374,7 +353,29 @@ impl State {
     }
 }
 
+/// Draws units from a bucket: from an own pool's rest, or from common.
+pub(super) fn take_from(level: &mut BucketLevel, pool: &Pool, side: Side, units: i64) {
+    if let Some(left) = own_pool(level, pool) {
+        debug_assert!(*left >= units, "a pool is never drawn below zero (rule 19)");
+        *left -= units;
+    }
+    *side_of(level, side) += units;
+}
+
+/// Gives units back to a bucket: to their own pool if it is still there, or to common.
+pub(super) fn give_to(level: &mut BucketLevel, pool: &Pool, side: Side, units: i64) {
+    if let Some(left) = own_pool(level, pool) {
+        *left += units;
+    }
+    let drawn = side_of(level, side);
+    debug_assert!(*drawn >= units, "draws go back once (rule 21)");
+    *drawn = (*drawn - units).max(0);
+}
+
 fn own_pool<'a>(level: &'a mut BucketLevel, pool: &Pool) -> Option<&'a mut i64> {
+    if *pool == Pool::Common {
+        return None;
+    }
     level.pools.as_deref_mut()?.iter_mut().find(|p| p.pool == *pool).map(|p| &mut p.left)
 }
 

@@ -1,7 +1,6 @@
 //! The one thread that writes: it drains the queue, makes what it found durable with one write, tells the subscriber, and only
 //! then answers. When the store fails it opens it again and believes what it finds there.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,13 +10,14 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::id::NetworkId;
 
 use super::super::LedgerError;
-use super::super::command::{Command, Outcome};
+use super::super::command::Command;
 use super::super::feed::Subscriber;
 use super::super::observe::LedgerObserver;
 use super::super::rules::Drift;
+use super::super::told::{Told, Undos, Unheard};
 use super::core::{Core, Job, Stepped};
 use super::store::{Medium, Store, StoreError};
 use super::{OpenError, Retention};
@@ -49,35 +49,13 @@ pub struct Execute {
     pub answer: oneshot::Sender<Told>,
 }
 
-/// An answer on its way. If it is dropped before anybody took it, a hold that it tells of is undone.
-pub struct Told {
-    result: Option<Result<Outcome, LedgerError>>,
-    undo: Option<(NetworkId, ReservationId)>,
-    shared: Arc<Shared>,
-}
-
-impl Told {
-    pub fn take(mut self) -> Result<Outcome, LedgerError> {
-        self.undo = None;
-        self.result.take().expect("an answer is taken once")
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if let Some(undo) = self.undo.take() {
-            self.shared.undos.lock().unwrap_or_else(PoisonError::into_inner).push_back(undo);
-        }
-    }
-}
-
 /// What the ledger's handle and its thread share.
 #[derive(Default)]
 pub struct Shared {
     /// The store, for readers; none while it is broken or closed.
     pub store: ArcSwapOption<Arc<dyn Store>>,
     /// Holds whose answers reached nobody.
-    undos: Mutex<VecDeque<(NetworkId, ReservationId)>>,
+    undos: Arc<Undos>,
     /// Set once: the thread finishes what was begun and ends.
     pub closing: AtomicBool,
     /// Commands that wait.
@@ -235,8 +213,7 @@ impl Writer {
 
     fn serve(&mut self, messages: Vec<Message>) -> Result<(), StoreError> {
         let mut jobs: Vec<Job> = Vec::new();
-        let undos: Vec<_> = self.shared.undos.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        for (network, id) in undos {
+        for Unheard { network, id, .. } in self.shared.undos.take() {
             self.observer.undone();
             jobs.push((network, Command::Undo { id }));
         }
@@ -288,15 +265,8 @@ impl Writer {
             subscriber.fresh(self.core.now());
         }
         self.show_next_due();
-        let told =
-            outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
-                let undo = match (&command, &result) {
-                    (Command::Hold(hold), Ok(Outcome::Reservation { repeated: false, .. })) => {
-                        Some((network, hold.id.clone()))
-                    }
-                    _ => None,
-                };
-                (to, Told { result: Some(result), undo, shared: Arc::clone(&self.shared) })
+        let told = outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
+                (to, Told::new(&network, &command, result, &self.shared.undos))
             });
         self.shared.deliver(told.collect());
         for other in others {
@@ -306,7 +276,7 @@ impl Writer {
     }
 
     fn refuse_one(&self, to: oneshot::Sender<Told>, why: LedgerError) {
-        hand_out(vec![(to, Told { result: Some(Err(why)), undo: None, shared: Arc::clone(&self.shared) })]);
+        hand_out(vec![(to, Told::failed(why))]);
     }
 
     fn other(&mut self, message: Message) {
@@ -375,7 +345,7 @@ impl Writer {
             match reopen(&mut *medium, retention, &*clock) {
                 Ok((store, core)) => {
                     // Nobody knows any more who was told of what, so nothing of before is undone.
-                    shared.undos.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    drop(shared.undos.take());
                     shared.show(Some(&store));
                     observer.recovered();
                     tracing::info!("the store works again");
@@ -418,7 +388,7 @@ fn refuse(message: Message, why: &LedgerError) {
     match message {
         Message::Execute(e) => {
             let Execute { answer, .. } = *e;
-            drop(answer.send(Told { result: Some(Err(why.clone())), undo: None, shared: Arc::default() }));
+            drop(answer.send(Told::failed(why.clone())));
         }
         Message::Subscribe(_, done) => drop(done.send(Err(why.clone()))),
         Message::Audit(_, done) => drop(done.send(Err(why.clone()))),

@@ -1,0 +1,289 @@
+-- commit.lua: makes a batch of steps, each whole or not at all. Tests all draws of a step, then writes all.
+--
+-- KEYS  as in open.lua
+-- ARGV  1 to 8 as in open.lua
+--       9 number of buckets, 10 of reservations, 11 of steps that the batch names
+--       12 the plan: the steps in binary (below)   13 names of pools, one a line; '' for none
+--       then the buckets' names, the reservations' ids, and the steps' own texts, in their order
+-- The plan: a byte for the kind of each step, then
+--       1 a reservation's step: flags (1 it is new, 2 it has a last instant, 4 it rests on a version of the network,
+--         8 it removes the reservation, 16 draws are tested), what becomes of its end (0 nothing, 1 now + hold, 2 none,
+--         3 its request id is remembered from now on), the side that gives and the one that takes (2 held, 3 confirmed), 2-byte
+--         number of the reservation, 8-byte version, last instant and hold, 2-byte counts of gives and takes; then each
+--         give (4-byte bucket, 2-byte pool, 8-byte units) and take (the same, and 8-byte standing units). Texts: what is expected (its
+--         fingerprint if it is new, else the 25 bytes it begins with) and the new value but for its stamp.
+--       2 a repeat is told what there is: 2-byte reservation. Texts: its fingerprint.
+--       3 supply is set: 8-byte version, a byte (1: only where none was set), 4-byte count; each: bucket, 8-byte units.
+--       4 supply is changed: version, a byte (1: it has a request id), count, 8-byte change; each: bucket, 8-byte
+--         standing units. Texts, where it has a request id: the id, its fingerprint, the record.
+--       5 nothing: only what is due is given back.
+-- Returns {'done', at, first, last, version, due, codes, before, extras, feed}
+--       codes: a letter a step: A it was made, and is entry first, first + 1, ... of the feed; O there was nothing to change;
+--       P another reservation (or the same request's) is there: its value is in extras; N there is none;
+--       S a bucket is short: in extras their number and, for each, its number in the batch and its level;
+--       W it rests on another version of the network; L its last instant is over.
+--       extras of 3: the number of buckets that were set; of 4: the levels in a row.
+--       before: the levels of the batch's buckets before it, in a row; '' if nothing was made.
+--       {'again', at, first, last, version, due, codes, '', {}, feed} when this very call was made before: first is then that of
+--       the first time, and so is the instant: {..., codes = 'INSTANT CODES'}.
+-- Invariants
+--       No draw makes a balance, or a pool, negative. Draws go back once, as a value is replaced by exactly who knows it.
+
+if again then
+  local instant, first, codes = string.match(again, '^(%d+) (%d+) (.*)$')
+  return {'again', instant, first, last, number(version), due, codes, '', {}, feed}
+end
+
+local buckets, reservations, steps = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local plan, text = ARGV[12], 13 + buckets + reservations
+local pools = {[0] = ''}
+for name in string.gmatch(ARGV[13], '[^\n]+') do pools[#pools + 1] = name end
+local raw = get(KEYS[2], ARGV, 14, 13 + buckets)
+local values = get(KEYS[3], ARGV, 14 + buckets, text)
+local levels, dirty, rewritten = {}, {}, {}
+for i = 1, buckets do levels[i] = read_level(raw[i]) end
+local codes, extras, data, made = {}, {}, {}, 0
+local ids, ends, endless, removed = {}, {}, {}, {}
+local instants = {}
+local pos, kind = 1, nil
+
+-- An instant from now, as text; holds of a batch are mostly of one length.
+local function after(span)
+  local instant = instants[span]
+  if not instant then
+    instant = number(now + span)
+    instants[span] = instant
+  end
+  return instant
+end
+
+local function tell(r, fingerprint)
+  local v = values[r]
+  if string.sub(v, 17, 17) == 'H' and string.sub(v, 26, 41) == fingerprint then
+    v = string.sub(v, 1, 16) .. 'T' .. string.sub(v, 18)
+    values[r], rewritten[r] = v, true
+  end
+  extras[#extras + 1] = v
+  return 'P'
+end
+
+local function reservation()
+  local flags, ending, from, to, r, on, latest, hold, gives, takes
+  flags, ending, from, to, r, on, latest, hold, gives, takes, pos = unbin('>BBBBHlllHH', plan, pos)
+  local gave, took = pos, pos + 14 * gives
+  pos = took + 22 * takes
+  local expected, value = ARGV[text + 1], ARGV[text + 2]
+  text = text + 2
+  local present = values[r]
+  local new = flags % 2 == 1
+  if new then
+    if present then return tell(r, expected) end
+  else
+    if not present then return 'N' end
+    if string.sub(present, 1, 25) ~= expected then
+      extras[#extras + 1] = present
+      return 'P'
+    end
+  end
+  if flags % 4 >= 2 and now > latest then return 'L' end
+  if flags % 8 >= 4 and on ~= version then return 'W' end
+
+  local b, pool, units, standing
+  local p = gave
+  for _ = 1, gives do
+    b, pool, units, p = unbin('>I4Hl', plan, p)
+    give(levels[b], from, pools[pool], units)
+  end
+  if flags >= 16 then
+    local short
+    p = took
+    for _ = 1, takes do
+      b, pool, units, standing, p = unbin('>I4Hll', plan, p)
+      local l = levels[b]
+      local balance = (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4] - l.aside
+      local enough = balance >= units
+      if pool > 0 then
+        local own = own_pool(l, pools[pool])
+        enough = balance >= 0 and own and own[2] >= units
+      end
+      if not enough then
+        short = short or {}
+        if short[#short] ~= b then short[#short + 1] = b end
+      end
+    end
+    if short then
+      p = gave
+      for _ = 1, gives do
+        b, pool, units, p = unbin('>I4Hl', plan, p)
+        take(levels[b], from, pools[pool], units)
+      end
+      extras[#extras + 1] = #short
+      for _, b in ipairs(short) do
+        extras[#extras + 1] = b
+        extras[#extras + 1] = write_level(levels[b])
+      end
+      return 'S'
+    end
+  end
+  p = gave
+  for _ = 1, gives do
+    b, p = unbin('>I4', plan, p)
+    dirty[b] = true
+    p = p + 10
+  end
+  p = took
+  for _ = 1, takes do
+    b, pool, units, standing, p = unbin('>I4Hll', plan, p)
+    take(levels[b], to, pools[pool], units)
+    dirty[b] = true
+  end
+
+  local id = ARGV[13 + buckets + r]
+  if flags % 16 >= 8 then
+    value = present
+    values[r], rewritten[r] = false, nil
+    removed[r] = true
+    ids[id], ends[id], endless[id] = nil, nil, true
+  else
+    value = at .. value
+    values[r], rewritten[r] = value, true
+    removed[r] = nil
+    if new then ids[id] = true end
+    if ending == 1 then
+      ends[id], endless[id] = after(hold), nil
+    elseif ending == 2 then
+      ends[id], endless[id] = nil, true
+    elseif ending == 3 then
+      ends[id], endless[id] = after(KEEP), nil
+    end
+  end
+  data[#data + 1] = bin('>I4', #value)
+  data[#data + 1] = value
+  return 'A'
+end
+
+local function set(b, units)
+  if levels[b][1] == units then return false end
+  levels[b][1] = units
+  dirty[b] = true
+  return true
+end
+
+local function set_supply()
+  local on, unset, count, b, units
+  on, unset, count, pos = unbin('>lBI4', plan, pos)
+  local begin = pos
+  pos = pos + 12 * count
+  if on ~= version then return 'W' end
+  local done, changed, p = 0, false, begin
+  for _ = 1, count do
+    b, units, p = unbin('>I4l', plan, p)
+    if unset == 0 or levels[b][1] < 0 then
+      done = done + 1
+      if set(b, units) then changed = true end
+    end
+  end
+  extras[#extras + 1] = done
+  return changed and 'A' or 'O'
+end
+
+local adjustments, adjusted = {}, {}
+
+local function adjust_supply()
+  local on, named, count, change, b, standing
+  on, named, count, change, pos = unbin('>lBI4l', plan, pos)
+  local begin = pos
+  pos = pos + 12 * count
+  local id, fingerprint, record
+  if named == 1 then
+    id, fingerprint, record = ARGV[text + 1], ARGV[text + 2], ARGV[text + 3]
+    text = text + 3
+    local known = adjusted[id] or redis.call('HGET', KEYS[7], id)
+    if known then
+      extras[#extras + 1] = known
+      return 'P'
+    end
+  end
+  if on ~= version then return 'W' end
+  local changed, after_, p = false, {}, begin
+  for i = 1, count do
+    b, standing, p = unbin('>I4l', plan, p)
+    local l = levels[b]
+    local units = (l[1] >= 0 and l[1] or standing) + change
+    if set(b, math.max(0, math.min(9007199254740991, units))) then changed = true end
+    after_[i] = write_level(l)
+  end
+  after_ = row(after_, count)
+  extras[#extras + 1] = after_
+  if named == 1 then
+    local value = at .. fingerprint .. bin('>I4', #after_) .. after_ .. record
+    adjusted[id] = value
+    adjustments[#adjustments + 1], adjustments[#adjustments + 2] = id, value
+  end
+  return changed and 'A' or 'O'
+end
+
+for s = 1, steps do
+  kind, pos = unbin('>B', plan, pos)
+  local code
+  if kind == 1 then
+    code = reservation()
+  elseif kind == 2 then
+    local r
+    r, pos = unbin('>H', plan, pos)
+    text = text + 1
+    code = values[r] and tell(r, ARGV[text]) or 'N'
+  elseif kind == 3 then
+    code = set_supply()
+  elseif kind == 4 then
+    code = adjust_supply()
+  else
+    code = 'O'
+  end
+  if code == 'A' then made = made + 1 end
+  codes[s] = code
+end
+codes = table.concat(codes)
+
+-- Everything was decided; from here on it is only written.
+local written = {}
+for b in pairs(dirty) do
+  written[#written + 1], written[#written + 2] = ARGV[13 + b], write_level(levels[b])
+end
+if #written > 0 then put('HSET', KEYS[2], written) end
+written = {}
+for r in pairs(rewritten) do
+  written[#written + 1], written[#written + 2] = ARGV[13 + buckets + r], values[r]
+end
+if #written > 0 then put('HSET', KEYS[3], written) end
+written = {}
+for r in pairs(removed) do written[#written + 1] = ARGV[13 + buckets + r] end
+if #written > 0 then
+  put('HDEL', KEYS[3], written)
+  put('ZREM', KEYS[4], written)
+end
+written = {}
+for id in pairs(ids) do
+  written[#written + 1], written[#written + 2] = '0', id
+end
+if #written > 0 then put('ZADD', KEYS[4], written) end
+written = {}
+for id, instant in pairs(ends) do
+  written[#written + 1], written[#written + 2] = instant, 'r' .. id
+end
+for i = 1, #adjustments, 2 do
+  written[#written + 1], written[#written + 2] = after(KEEP), 'a' .. adjustments[i]
+end
+if #written > 0 then put('ZADD', KEYS[5], written) end
+written = {}
+for id in pairs(endless) do written[#written + 1] = 'r' .. id end
+if #written > 0 then put('ZREM', KEYS[5], written) end
+if #adjustments > 0 then put('HSET', KEYS[7], adjustments) end
+
+local first, before = number(seq + 1), ''
+if made > 0 then
+  before = row(raw, buckets)
+  append(made, codes, 'k', 'c', 'f', table.concat(ARGV, '\n', 14, 13 + buckets), 'o', ARGV[13], 'p', plan, 'c', codes, 'l', before,
+    'd', table.concat(data))
+end
+return {'done', at, first, last, number(version), due, codes, before, extras, feed}

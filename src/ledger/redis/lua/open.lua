@@ -1,0 +1,230 @@
+-- open.lua: how every script begins. It is put before each of the others when the service is built.
+--
+-- It reads where the network stands, finds out the instant, gives back what is due (rule 21), and fetches what the caller has
+-- not seen of the feed. It is dumb: whatever needs to be understood was decided by the server that calls.
+--
+-- KEYS  1 head  2 buckets  3 reservations  4 ids  5 when  6 feed  7 adjustments  (all of one hash tag)
+-- ARGV  1 the instant in microseconds, or '' for the store's clock   2 microseconds to add to the store's clock
+--       3 the caller's slot in head   4 the number of its call there
+--       5 the last stream id that it knows, '' for none, '*' if it does not follow the feed
+--       6 a number that no other call has: half of the next stream id
+--       7 entries of the feed that are kept   8 '1': the network may be written to though it was never applied
+-- Returns, on its own account
+--       {'unknown'}                   there is no such network
+--       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
+-- Invariants
+--       A call that is made twice with the same slot and number does its work once: see `again`.
+--       The feed has an entry for each change, and head.last is the id of its newest entry. A caller whose last known id is not
+--       in the feed any more, or never was, is told so by `feed` beginning with another id.
+--
+-- A level is {set or -1, held, confirmed, fulfilled, pools = {{name, left}, ...} or nil, aside = their sum}; stored as four
+-- big-endian 8-byte integers, and for each pool one more with a zero-terminated name.
+-- A stored reservation: 16 digits of the instant of its last change ('stamp'), a letter for its state (H held; T held and told to
+-- a repeat; C confirmed; R released; E expired; F fulfilled), 8 digits of its version, 16 bytes of fingerprint, then a
+-- 4-byte length and the draws that go back at its end (bucket, pool, 8-byte units), then its record, which is opaque here.
+
+local bin, unbin = struct.pack, struct.unpack
+local KEEP = 31 * 86400 * 1000000 -- how long a request id is remembered after its end: REQUEST_ID_DAYS
+local AT_ONCE = 200               -- holds that one call gives back
+local ENTRIES = 64                -- entries of the feed that one call fetches
+local MANY = 4000                 -- arguments of one redis.call: unpack has a limit
+
+local function number(n) return string.format('%.0f', n) end
+
+local function read_level(v)
+  if not v then return {-1, 0, 0, 0, aside = 0} end
+  local l = {unbin('>llll', v)}
+  l[5], l.aside = nil, 0
+  if #v > 32 then
+    local pools, pos, left, name = {}, 33, nil, nil
+    while pos <= #v do
+      left, name, pos = unbin('>ls', v, pos)
+      pools[#pools + 1] = {name, left}
+      l.aside = l.aside + left
+    end
+    l.pools = pools
+  end
+  return l
+end
+
+local function write_level(l)
+  local v = bin('>llll', l[1], l[2], l[3], l[4])
+  if l.pools then
+    for _, p in ipairs(l.pools) do v = v .. bin('>ls', p[2], p[1]) end
+  end
+  return v
+end
+
+local function own_pool(l, pool)
+  if pool ~= '' and l.pools then
+    for _, p in ipairs(l.pools) do
+      if p[1] == pool then return p end
+    end
+  end
+end
+
+-- side: 2 held, 3 confirmed
+local function take(l, side, pool, units)
+  local p = own_pool(l, pool)
+  if p then p[2] = p[2] - units; l.aside = l.aside - units end
+  l[side] = l[side] + units
+end
+
+local function give(l, side, pool, units)
+  local p = own_pool(l, pool)
+  if p then p[2] = p[2] + units; l.aside = l.aside + units end
+  l[side] = math.max(0, l[side] - units)
+end
+
+-- HSET, ZADD and the like with any number of arguments
+local function put(command, key, args)
+  for from = 1, #args, MANY do
+    redis.call(command, key, unpack(args, from, math.min(#args, from + MANY - 1)))
+  end
+end
+
+local function get(key, names, from, to)
+  if to < from then return {} end
+  if to - from < MANY then return redis.call('HMGET', key, unpack(names, from, to)) end
+  local all = {}
+  for begin = from, to, MANY do
+    local part = redis.call('HMGET', key, unpack(names, begin, math.min(to, begin + MANY - 1)))
+    for i = 1, math.min(to, begin + MANY - 1) - begin + 1 do all[begin - from + i] = part[i] end
+  end
+  return all
+end
+
+-- Stored levels in a row, as entries of the feed have them: what was there before.
+local function row(raw, n)
+  local parts = {}
+  for i = 1, n do
+    local v = raw[i]
+    if not v then
+      parts[#parts + 1] = '\0'
+    else
+      if #v == 32 then parts[#parts + 1] = '\1' else parts[#parts + 1] = bin('>BI4', 2, #v) end
+      parts[#parts + 1] = v
+    end
+  end
+  return table.concat(parts)
+end
+
+local head = redis.call('HMGET', KEYS[1], 'layout', 'seq', 'last', 'now', 'version', ARGV[3])
+if head[1] and head[1] ~= '1' then return redis.error_reply('SURETYLAYOUT ' .. head[1]) end
+if not head[5] and ARGV[8] ~= '1' then return {'unknown'} end
+local seq, last, version = tonumber(head[2] or '0'), head[3] or '', tonumber(head[5] or '0')
+
+local now
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2] + tonumber(ARGV[2])
+else
+  now = tonumber(ARGV[1])
+end
+-- Clocks jump, and a replica's may be behind; what was once due stays so.
+if head[4] and tonumber(head[4]) > now then now = tonumber(head[4]) end
+local at = number(now)
+
+-- What came of this very call, if it was made before and did something.
+local again
+if head[6] then
+  local n, done = string.match(head[6], '^(%d+) (.*)$')
+  if n == ARGV[4] then again = done end
+end
+
+-- Writes an entry for `count` changes. `done`: what is kept for the case that the call comes again.
+local function append(count, done, ...)
+  local first = seq + 1
+  seq = seq + count
+  last = number(seq) .. '-' .. ARGV[6]
+  local kept = number(math.max(0, seq - tonumber(ARGV[7])))
+  redis.call('XADD', KEYS[6], 'MINID', '~', kept, last, 'a', at, 's', number(first), ...)
+  local fields = {'seq', number(seq), 'last', last, 'now', at}
+  if not head[1] then fields[7], fields[8], head[1] = 'layout', '1', '1' end
+  if done then
+    fields[#fields + 1] = ARGV[3]
+    fields[#fields + 1] = ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done
+  end
+  redis.call('HSET', KEYS[1], unpack(fields))
+  return first
+end
+
+local function expire(members)
+  local ids, ends, gone, forgotten = {}, {}, {}, {}
+  for i = 1, #members, 2 do
+    local kind, id = string.sub(members[i], 1, 1), string.sub(members[i], 2)
+    if kind == 'r' then
+      ids[#ids + 1], ends[#ends + 1] = id, tonumber(members[i + 1])
+    else
+      gone[#gone + 1], forgotten[#forgotten + 1] = members[i], id
+    end
+  end
+  if #forgotten > 0 then redis.call('HDEL', KEYS[7], unpack(forgotten)) end
+  local values = get(KEYS[3], ids, 1, #ids)
+  local held, when, dropped, names, numbers = {}, {}, {}, {}, {}
+  for i, id in ipairs(ids) do
+    local v = values[i]
+    local state = v and string.sub(v, 17, 17)
+    if state == 'H' or state == 'T' then
+      held[#held + 1] = id
+      held[#held + 1] = string.sub(v, 1, 16) .. 'E' .. string.sub(v, 18)
+      when[#when + 1], when[#when + 2] = number(ends[i] + KEEP), 'r' .. id
+      local size, pos = unbin('>I4', v, 42)
+      local stop, name = pos + size, nil
+      while pos < stop do
+        name, _, _, pos = unbin('>ssl', v, pos)
+        if not numbers[name] then
+          names[#names + 1] = name
+          numbers[name] = #names
+        end
+      end
+    else
+      -- It ended long ago: its request id need not be remembered any more.
+      dropped[#dropped + 1], gone[#gone + 1] = id, 'r' .. id
+    end
+  end
+  if #dropped > 0 then
+    redis.call('HDEL', KEYS[3], unpack(dropped))
+    redis.call('ZREM', KEYS[4], unpack(dropped))
+  end
+  if #gone > 0 then redis.call('ZREM', KEYS[5], unpack(gone)) end
+  if #held == 0 then return end
+  local raw, levels, data = get(KEYS[2], names, 1, #names), {}, {}
+  for i = 1, #names do levels[i] = read_level(raw[i]) end
+  for i = 2, #held, 2 do
+    local v = held[i]
+    local size, pos = unbin('>I4', v, 42)
+    local stop, name, pool, units = pos + size, nil, nil, nil
+    while pos < stop do
+      name, pool, units, pos = unbin('>ssl', v, pos)
+      give(levels[numbers[name]], 2, pool, units)
+    end
+    data[#data + 1] = bin('>I4', #v)
+    data[#data + 1] = v
+  end
+  local pairs_ = {}
+  for i, name in ipairs(names) do
+    pairs_[2 * i - 1], pairs_[2 * i] = name, write_level(levels[i])
+  end
+  put('HSET', KEYS[2], pairs_)
+  put('HSET', KEYS[3], held)
+  put('ZADD', KEYS[5], when)
+  append(1, nil, 'k', 'x', 'f', table.concat(names, '\n'), 'l', row(raw, #names), 'd', table.concat(data))
+end
+
+local first_due = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+local due = first_due[2] or ''
+local more = false
+if due ~= '' and tonumber(due) <= now then
+  expire(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', at, 'WITHSCORES', 'LIMIT', 0, AT_ONCE))
+  first_due = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+  due = first_due[2] or ''
+  more = due ~= '' and tonumber(due) <= now
+end
+
+-- What the caller has not seen, beginning with the entry that it knows, by which it sees that nothing is missing.
+local feed = false
+if ARGV[5] ~= '*' and last ~= ARGV[5] then
+  feed = redis.call('XRANGE', KEYS[6], ARGV[5] == '' and '-' or ARGV[5], '+', 'COUNT', ENTRIES)
+end
+if more then return {'due', at, last, due, feed} end

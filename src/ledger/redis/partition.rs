@@ -1,0 +1,924 @@
+//! One network's task: it gathers commands, makes of them one call, tells the subscriber what came of it and of what others did, and
+//! only then answers. While Redis is away it turns commands away at once, and tries again by itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, info, warn};
+
+use super::super::LedgerError;
+use super::super::command::{Command, Outcome, Refusal, Shortage};
+use super::super::feed::{Cursor, Entry};
+use super::super::told::{Told, Undos};
+use super::super::transition::{self, Next};
+use super::batch::{self, Batch, Expected, Made, Reserve, Step};
+use super::call::{CallError, Caller, FEED_AT_ONCE, Reply};
+use super::entries::Element;
+use super::recent::Recent;
+use super::scripts::Script;
+use super::stored::{self, Stored, UNNAMED};
+use super::{Shared, reading, reply, reshape};
+use crate::domain::bucket::BucketLevel;
+use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::reservation::Reservation;
+use crate::domain::time::Moment;
+
+/// How often a network is looked at whose feed has moved lately, and one whose has not: both well within the 100 ms of rule 21.
+const POLL_BUSY: Duration = Duration::from_millis(10);
+const POLL_IDLE: Duration = Duration::from_millis(40);
+/// How long after a change a network counts as busy.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+/// Between two tries to reach Redis, at first and at most. Each is up to twice as long, by chance, so that servers do not come back
+/// at once.
+const RETRY: Duration = Duration::from_millis(50);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+/// How often a command is worked out anew because its reservation was changed meanwhile.
+const TRIES: usize = 32;
+
+/// What comes through a network's queue.
+pub enum Message {
+    /// A command.
+    Execute(Box<Execute>),
+    /// The subscriber is there: it is to get the full state.
+    Subscribed(oneshot::Sender<Result<(), LedgerError>>),
+    /// Buckets are to be mended.
+    Repair(Vec<batch::Repair>, oneshot::Sender<Result<(), LedgerError>>),
+}
+
+/// A command that waits.
+pub struct Execute {
+    /// What is to be done.
+    pub command: Command,
+    /// A hold that was worked out by its caller.
+    pub prepared: Option<Reserve>,
+    /// See `Ledger::execute`.
+    pub give_up_at: Option<Instant>,
+    /// Who waits.
+    pub answer: oneshot::Sender<Told>,
+}
+
+/// What a network's handle and its task share.
+pub struct Desk {
+    /// Holds whose answers reached nobody.
+    pub undos: Arc<Undos>,
+    /// When the next hold ends of which the subscriber does not know yet that it has, in microseconds.
+    pub next_due: AtomicI64,
+    /// The instant of the store at which everything had been told, in microseconds.
+    pub fresh_at: AtomicI64,
+    /// Commands that wait.
+    pub waiting: AtomicUsize,
+    /// Redis does not answer.
+    pub away: AtomicBool,
+}
+
+impl Desk {
+    /// Nothing known yet.
+    pub fn new() -> Desk {
+        Desk {
+            undos: Arc::default(),
+            next_due: AtomicI64::new(i64::MAX),
+            fresh_at: AtomicI64::new(i64::MIN),
+            waiting: AtomicUsize::new(0),
+            away: AtomicBool::new(false),
+        }
+    }
+
+    /// The instant that the store last told.
+    pub fn told(&self) -> Moment {
+        Moment(self.fresh_at.load(Ordering::Acquire))
+    }
+}
+
+/// A command at hand.
+struct Work {
+    command: Command,
+    prepared: Option<Reserve>,
+    give_up_at: Option<Instant>,
+    /// Who waits; none: a hold is undone that nobody was told of.
+    answer: Option<oneshot::Sender<Told>>,
+    /// Of an undo: when the hold was made that is meant.
+    made_at: Option<Moment>,
+    /// What was just read of its reservation.
+    fresh: Option<Option<Stored>>,
+    tries: usize,
+}
+
+/// What the subscriber knows.
+struct Seen {
+    seq: Cursor,
+    last: String,
+}
+
+/// See the module.
+pub struct Partition {
+    pub network: NetworkId,
+    pub caller: Caller,
+    pub shared: Arc<Shared>,
+    pub desk: Arc<Desk>,
+    pub inbox: mpsc::Receiver<Message>,
+    pub state: Progress,
+}
+
+/// What changes from turn to turn.
+#[derive(Default)]
+pub struct Progress {
+    seen: Option<Seen>,
+    recent: Recent,
+    again: VecDeque<Work>,
+    subscribed: bool,
+    moved: Option<Instant>,
+    retry: Option<(Instant, Duration)>,
+}
+
+impl Partition {
+    /// Runs until the ledger is closed.
+    pub async fn run(mut self) {
+        let mut look_at = Instant::now() + POLL_BUSY;
+        loop {
+            let wait = async {
+                if self.state.again.is_empty() {
+                    tokio::time::timeout_at(look_at.into(), self.inbox.recv()).await
+                } else {
+                    Ok(self.inbox.try_recv().ok())
+                }
+            };
+            let first = match wait.await {
+                Ok(None) if self.state.again.is_empty() => break,
+                Ok(message) => message,
+                Err(_) => None,
+            };
+            let (works, others) = self.gather(first);
+            self.turn(works).await;
+            for other in others {
+                self.other(other).await;
+            }
+            if self.shared.closing.load(Ordering::SeqCst) {
+                break;
+            }
+            let busy = self.state.moved.is_some_and(|at| at.elapsed() < BUSY_FOR);
+            look_at = match self.state.retry {
+                Some((at, _)) => at,
+                None => Instant::now() + if busy { POLL_BUSY } else { POLL_IDLE },
+            };
+        }
+        self.inbox.close();
+        while let Some(message) = self.inbox.recv().await {
+            self.desk.waiting.fetch_sub(1, Ordering::Relaxed);
+            refuse(message, &super::closed());
+        }
+        for work in std::mem::take(&mut self.state.again) {
+            self.answer(work, Err(super::closed()));
+        }
+    }
+
+    /// The commands of one turn. What comes in while one call is under way makes up the next.
+    fn gather(&mut self, first: Option<Message>) -> (Vec<Work>, Vec<Message>) {
+        let mut works: Vec<Work> = std::mem::take(&mut self.state.again).into();
+        let mut others = Vec::new();
+        for unheard in self.desk.undos.take() {
+            self.shared.observer.undone();
+            works.push(Work {
+                command: Command::Undo { id: unheard.id },
+                prepared: None,
+                give_up_at: None,
+                answer: None,
+                made_at: Some(unheard.created_at),
+                fresh: None,
+                tries: 0,
+            });
+        }
+        let (mut next, mut taken) = (first, 0);
+        while let Some(message) = next {
+            taken += 1;
+            match message {
+                Message::Execute(e) => {
+                    let Execute { command, prepared, give_up_at, answer } = *e;
+                    let (made_at, fresh) = (None, None);
+                    works.push(Work { command, prepared, give_up_at, answer: Some(answer), made_at, fresh, tries: 0 });
+                }
+                other => others.push(other),
+            }
+            next = if works.len() < self.shared.batch { self.inbox.try_recv().ok() } else { None };
+        }
+        if taken > 0 {
+            let waiting = self.desk.waiting.fetch_sub(taken, Ordering::Relaxed);
+            self.shared.observer.waiting(waiting);
+        }
+        let now = Instant::now();
+        let mut kept = Vec::with_capacity(works.len());
+        for work in works {
+            let gone = work.answer.as_ref().is_some_and(|answer| answer.is_closed());
+            if gone {
+                continue; // Nobody waits for it any more, and it was not begun.
+            }
+            if work.give_up_at.is_some_and(|at| now >= at) {
+                self.answer(work, Err(LedgerError::DeadlinePassed));
+                continue;
+            }
+            kept.push(work);
+        }
+        (kept, others)
+    }
+
+    async fn turn(&mut self, works: Vec<Work>) {
+        if let Some((at, _)) = self.state.retry
+            && Instant::now() < at
+        {
+            let why = Arc::from("Redis does not answer; it is tried again");
+            self.refuse_all(works, &LedgerError::Unavailable(why));
+            return;
+        }
+        let (mut steps, mut shapes) = (Vec::new(), Vec::new());
+        for work in works {
+            if matches!(work.command, Command::ApplyNetwork(_) | Command::Forget { .. }) {
+                shapes.push(work);
+            } else {
+                steps.push(work);
+            }
+        }
+        if !steps.is_empty() || shapes.is_empty() {
+            self.commit(steps).await;
+        }
+        for work in shapes {
+            self.reshape(work).await;
+        }
+    }
+
+    /// Reads what is known of the reservations that commands name and that were not seen lately.
+    async fn look_up(&mut self, works: Vec<Work>) -> Vec<Work> {
+        let unknown: Vec<ReservationId> = works
+            .iter()
+            .filter(|work| work.fresh.is_none() && needs_reservation(&work.command))
+            .filter_map(|work| work.command.reservation_id())
+            .filter(|id| self.state.recent.get(id).is_none())
+            .cloned()
+            .collect();
+        if unknown.is_empty() {
+            return works;
+        }
+        match self.read_reservations(&unknown).await {
+            Ok(found) => {
+                let mut works = works;
+                for work in &mut works {
+                    if let Some(at) = work.command.reservation_id().and_then(|id| unknown.iter().position(|u| u == id))
+                        && work.fresh.is_none()
+                        && needs_reservation(&work.command)
+                    {
+                        work.fresh = Some(found[at].clone());
+                    }
+                }
+                works
+            }
+            Err(e) => {
+                self.failed(&e);
+                self.refuse_all(works, &ledger_error(&e));
+                Vec::new()
+            }
+        }
+    }
+
+    async fn read_reservations(&mut self, ids: &[ReservationId]) -> Result<Vec<Option<Stored>>, CallError> {
+        let mut cmd = redis::cmd("HMGET");
+        cmd.arg(&self.caller.keys.reservations);
+        for id in ids {
+            cmd.arg(id.as_str());
+        }
+        let answer = self.caller.read(&cmd).await?;
+        let read = |value| match reply::some_bytes(value) {
+            None => Ok(None),
+            Some(bytes) => stored::read_reservation(&bytes).map(Some),
+        };
+        Ok(reply::list(answer)?.into_iter().map(read).collect::<Result<_, _>>()?)
+    }
+
+    /// What a command comes to: a step, or an answer at once. Answers rest on what was just read, never on what was once seen.
+    fn step(&mut self, work: &mut Work) -> Result<Step, Option<Outcome>> {
+        match &work.command {
+            Command::Hold(_) => {
+                if let Some(prepared) = work.prepared.take() {
+                    return Ok(Step::Reserve(Box::new(prepared)));
+                }
+                let Command::Hold(hold) = &work.command else { return Err(None) };
+                Ok(match transition::next(None, false, &work.command, UNNAMED) {
+                    Some(Next::Do(t)) => {
+                        Step::Reserve(Box::new(Reserve::new(hold.id.clone(), Expected::New(hold.fingerprint), *t)))
+                    }
+                    Some(Next::Answer(_) | Next::Tell(_)) | None => Step::Tick,
+                })
+            }
+            Command::Recall { id, fingerprint } => Ok(Step::Tell(id.clone(), *fingerprint)),
+            Command::SetSupply(c) => Ok(Step::Set(c.clone())),
+            Command::AdjustSupply(c) => Ok(Step::Adjust(c.clone())),
+            Command::Tick | Command::ApplyNetwork(_) | Command::Forget { .. } => Ok(Step::Tick),
+            Command::Confirm(_)
+            | Command::Release { .. }
+            | Command::Extend { .. }
+            | Command::Amend(_)
+            | Command::Undo { .. } => {
+                let Some(id) = work.command.reservation_id().cloned() else { return Ok(Step::Tick) };
+                let fresh = work.fresh.take();
+                let is_fresh = fresh.is_some();
+                let known = fresh.unwrap_or_else(|| self.state.recent.get(&id).cloned());
+                if work.made_at.is_some_and(|at| known.as_ref().is_some_and(|k| k.reservation.created_at != at)) {
+                    return Err(Some(Outcome::Done));
+                }
+                let (told, token) = known.as_ref().map_or((false, None), |k| (k.told, Some(k.token)));
+                let now = self.caller.clock.now(self.desk.told());
+                let reservation = known.map(|k| if is_fresh { reading::as_of(k.reservation, now) } else { k.reservation });
+                match (transition::next(reservation.as_ref(), told, &work.command, UNNAMED), token) {
+                    (Some(Next::Do(t)), Some(token)) => {
+                        Ok(Step::Reserve(Box::new(Reserve::new(id, Expected::Known(token), *t))))
+                    }
+                    (Some(Next::Answer(outcome)), _) if is_fresh => Err(Some(outcome)),
+                    _ => Err(None),
+                }
+            }
+        }
+    }
+
+    async fn commit(&mut self, works: Vec<Work>) {
+        let works = self.look_up(works).await;
+        let (mut batch, mut steps, mut at_hand) = (Batch::default(), Vec::new(), Vec::new());
+        for mut work in works {
+            if !batch.has_room() {
+                self.state.again.push_back(work);
+                continue;
+            }
+            match self.step(&mut work) {
+                Ok(step) => {
+                    batch.push(&step);
+                    steps.push(step);
+                    at_hand.push(work);
+                }
+                Err(Some(outcome)) => self.answer(work, Ok(outcome)),
+                // What was seen of it does not do: it is read in the next turn.
+                Err(None) => {
+                    if let Some(id) = work.command.reservation_id() {
+                        self.state.recent.remove(id);
+                    }
+                    self.carry(work, None);
+                }
+            }
+        }
+        let began = Instant::now();
+        let seen = self.known();
+        let called = self.call(Script::Commit, &[], seen, |cmd| batch.arguments(cmd)).await;
+        let mut reply = match called {
+            Ok(reply) => reply,
+            Err(e) => {
+                self.failed(&e);
+                self.refuse_all(at_hand, &ledger_error(&e));
+                return;
+            }
+        };
+        self.recovered();
+        if reply.expired > 0 {
+            self.shared.observer.expired(reply.expired);
+        }
+        let before = reply.feed.take();
+        let made = reply.codes.contains(&b'A');
+        if made || before.is_some() {
+            self.state.moved = Some(Instant::now());
+        }
+        if made && !reply.again {
+            self.shared.observer.committed(at_hand.len(), began.elapsed());
+        }
+        let codes = std::mem::take(&mut reply.codes);
+        let mut all = Vec::with_capacity(at_hand.len());
+        for ((work, step), code) in at_hand.into_iter().zip(&steps).zip(&codes) {
+            let came = came(&work.command, step, *code, &mut reply, &batch, &mut self.state.recent);
+            let came = came.unwrap_or_else(|e| {
+                let why = Arc::from(format!("the store's answer can't be read: {e}"));
+                Came::Done { result: Err(LedgerError::OutcomeUnknown(why)), written: None }
+            });
+            all.push((work, came));
+        }
+        reply.codes = codes;
+        let own = if made && !reply.again { self.entries_of(&batch, &all, &reply) } else { Ok(Vec::new()) };
+        let own = own.unwrap_or_else(|e| {
+            // What was made is in the store, whatever this server makes of it.
+            error!(network = %self.network, error = %e, "what a batch came to can't be worked out; the network is read in full");
+            self.state.seen = None;
+            Vec::new()
+        });
+        self.tell(before, own, &reply).await;
+        for (work, came) in all {
+            match came {
+                Came::Done { result, .. } => self.answer(work, result),
+                Came::Again(fresh) => self.carry(work, fresh),
+            }
+        }
+    }
+
+    /// The newest element that is known, for a call to bring what came after it.
+    fn known(&self) -> Option<String> {
+        if !self.state.subscribed {
+            return None;
+        }
+        self.state.seen.as_ref().map(|seen| seen.last.clone())
+    }
+
+    /// Calls, and turns away meanwhile who comes while Redis keeps everybody waiting.
+    async fn call(
+        &mut self,
+        script: Script,
+        more_keys: &[String],
+        seen: Option<String>,
+        arguments: impl Fn(&mut redis::Cmd),
+    ) -> Result<Reply, CallError> {
+        let Partition { caller, inbox, desk, shared, .. } = self;
+        let slow = caller.response / 2;
+        let called = caller.call(script, more_keys, seen.as_deref(), shared.patience, arguments);
+        tokio::pin!(called);
+        if let Ok(answered) = tokio::time::timeout(slow, &mut called).await {
+            return answered;
+        }
+        loop {
+            tokio::select! {
+                answered = &mut called => return answered,
+                Some(message) = inbox.recv() => {
+                    desk.waiting.fetch_sub(1, Ordering::Relaxed);
+                    refuse(message, &LedgerError::Unavailable(Arc::from("Redis is slow to answer")));
+                }
+            }
+        }
+    }
+
+    /// The entries of what this very call made.
+    fn entries_of(
+        &self,
+        batch: &Batch,
+        came: &[(Work, Came)],
+        reply: &Reply,
+    ) -> Result<Vec<Arc<Entry>>, super::super::record::Unreadable> {
+        if !self.state.subscribed {
+            return Ok(Vec::new());
+        }
+        let levels = stored::read_row(&reply.before)?;
+        let Batch { buckets, pools, plan, .. } = batch;
+        let made = Made { buckets, pools, plan, codes: &reply.codes, levels, at: reply.at, first: reply.first };
+        let mut written = came.iter().filter_map(|(_, came)| match came {
+            Came::Done { written: Some(written), .. } => Some(Arc::clone(written)),
+            Came::Done { written: None, .. } | Came::Again(_) => None,
+        });
+        made.entries(|| written.next().ok_or_else(|| reply::unexpected("a reservation")))
+    }
+
+    /// Tells the subscriber what others did before this call, what it did, and how fresh all that is.
+    async fn tell(&mut self, before: Option<Vec<Element>>, own: Vec<Arc<Entry>>, reply: &Reply) {
+        if self.state.subscribed {
+            let told = match self.follow(before, &own, reply).await {
+                Ok(told) => told,
+                Err(why) => {
+                    self.contradicted(&why);
+                    false
+                }
+            };
+            if !told {
+                self.read_in_full().await;
+                return;
+            }
+        }
+        self.fresh(reply.at, reply.due);
+    }
+
+    /// False: the feed does not go on from what is known.
+    async fn follow(
+        &mut self,
+        before: Option<Vec<Element>>,
+        own: &[Arc<Entry>],
+        reply: &Reply,
+    ) -> Result<bool, String> {
+        let keys = self.caller.keys.clone();
+        let Some(seen) = &self.state.seen else { return Ok(false) };
+        let mut elements = before.unwrap_or_default();
+        let own_place = own.first().map(|entry| entry.seq);
+        if !elements.is_empty() && !seen.last.is_empty() && elements[0].id != seen.last {
+            return Err(format!("the feed has no {} any more, it begins with {}", seen.last, elements[0].id));
+        }
+        // One call brings only so many; the rest is fetched up to what this call made.
+        while elements.len() % FEED_AT_ONCE == 0
+            && let Some(last) = elements.last().map(|e| e.id.clone())
+        {
+            let link = self.caller.connected().await.map_err(|e| e.to_string())?;
+            let more = reading::elements(link, &keys, &last, FEED_AT_ONCE).await.map_err(|e| e.to_string())?;
+            if more.len() <= 1 {
+                break;
+            }
+            let full = more.len() == FEED_AT_ONCE;
+            elements.extend(more.into_iter().skip(1));
+            if !full {
+                break;
+            }
+        }
+        let Some(seen) = &mut self.state.seen else { return Ok(false) };
+        let mut entries: Vec<Arc<Entry>> = Vec::new();
+        let mut document = None;
+        for element in elements {
+            let first = element.entries.first().map(|e| e.seq);
+            if first.is_some_and(|first| first <= seen.seq) || own_place.is_some_and(|own| first >= Some(own)) {
+                continue;
+            }
+            if element.is_foreign {
+                return Err("a later version of the service wrote what this one does not know".to_owned());
+            }
+            if first != Some(seen.seq + 1) {
+                return Err(format!("entry {first:?} follows {}", seen.seq));
+            }
+            seen.seq = super::entries::place(&element.id);
+            seen.last = element.id;
+            for change in element.entries.iter().flat_map(|e| &e.changes) {
+                if let super::super::feed::Change::Undone(r) = change {
+                    self.state.recent.remove(&r.id);
+                }
+            }
+            for written in element.reservations {
+                self.state.recent.put(written);
+            }
+            document = element.document.or(document);
+            entries.extend(element.entries);
+        }
+        if let Some(first) = own_place {
+            if first != seen.seq + 1 {
+                return Err(format!("entry {first} follows {}", seen.seq));
+            }
+            seen.seq = own.last().map_or(seen.seq, |entry| entry.seq);
+            seen.last.clone_from(&reply.last);
+            entries.extend(own.iter().cloned());
+        }
+        if seen.last != reply.last {
+            return Err(format!("the newest entry is {}, but {} is known", reply.last, seen.last));
+        }
+        if let Some(name) = document {
+            let link = self.caller.connected().await.map_err(|e| e.to_string())?;
+            let read = reading::document(link, &keys, &name).await.map_err(|e| e.to_string())?;
+            // It was replaced again already: what it was is nobody's business any more.
+            let Some(document) = read else { return Ok(false) };
+            entries = entries.into_iter().map(|entry| with_document(entry, &document)).collect();
+        }
+        if !entries.is_empty()
+            && let Some(subscriber) = self.shared.subscriber()
+        {
+            subscriber.changed(&self.network, &entries);
+        }
+        Ok(true)
+    }
+
+    fn contradicted(&mut self, why: &str) {
+        warn!(network = %self.network, why, "the feed does not go on from what is known; the network is read in full");
+        self.state.seen = None;
+        self.state.recent.clear();
+        if let Some(subscriber) = self.shared.subscriber() {
+            subscriber.void(&self.network);
+        }
+    }
+
+    /// Reads everything and gives it to the subscriber.
+    async fn read_in_full(&mut self) {
+        if let Err(e) = self.reset().await {
+            self.failed(&e);
+        }
+    }
+
+    async fn reset(&mut self) -> Result<(), CallError> {
+        self.state.seen = None;
+        self.state.recent.clear();
+        let refused = |e: reading::ReadError| match e {
+            reading::ReadError::Link(e) => CallError::Refused(Arc::from(e.to_string())),
+            reading::ReadError::Unreadable(e) => CallError::from(e),
+        };
+        let link = self.caller.links.reads(&self.caller.keys.head).await;
+        let mut link = link.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
+        let (snapshot, last) = reading::snapshot(&mut link, &self.caller.keys).await.map_err(refused)?;
+        debug!(network = %self.network, seq = snapshot.seq, "read in full");
+        self.state.seen = Some(Seen { seq: snapshot.seq, last });
+        if let Some(subscriber) = self.shared.subscriber() {
+            subscriber.reset(&self.network, snapshot);
+        }
+        Ok(())
+    }
+
+    fn fresh(&self, at: Moment, due: Option<Moment>) {
+        // A hold that this call made may end before the one that was first before it.
+        self.desk.next_due.store(due.map_or(i64::MAX, |due| due.0), Ordering::Release);
+        self.desk.fresh_at.store(at.0, Ordering::Release);
+        self.shared.fresh();
+    }
+
+    /// A call came to nothing.
+    fn failed(&mut self, e: &CallError) {
+        let why = match e {
+            CallError::NoNetwork => return,
+            CallError::Refused(why) | CallError::Unknown(why) | CallError::Unreadable(why) => why,
+        };
+        self.caller.link = None;
+        let wait = self.state.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_MOST));
+        // By chance, so that many servers do not come back at once.
+        let chance = f64::from(uuid::Uuid::new_v4().as_u64_pair().0 as u32) / f64::from(u32::MAX);
+        self.state.retry = Some((Instant::now() + wait.mul_f64(1.0 + chance), wait));
+        if !self.desk.away.swap(true, Ordering::SeqCst) {
+            error!(network = %self.network, why = &**why, "Redis does not serve; it is tried again");
+            self.shared.observer.failed(why);
+            if let Some(subscriber) = self.shared.subscriber() {
+                subscriber.lost();
+            }
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.state.retry = None;
+        if self.desk.away.swap(false, Ordering::SeqCst) {
+            info!(network = %self.network, "Redis serves again");
+            self.shared.observer.recovered();
+        }
+    }
+
+    async fn other(&mut self, message: Message) {
+        match message {
+            Message::Execute(_) => {}
+            Message::Subscribed(done) => {
+                self.state.subscribed = true;
+                let read = self.reset().await;
+                if let Err(e) = &read {
+                    self.failed(e);
+                }
+                // Who asks may be gone; then nobody needs to know.
+                let _gone = done.send(read.map_err(|e| ledger_error(&e)));
+                // What is fresh is found out by looking.
+                self.commit(Vec::new()).await;
+            }
+            Message::Repair(repairs, done) => {
+                let seen = self.known();
+                let called = self.call(Script::Repair, &[], seen, |cmd| batch::write_repairs(&repairs, cmd)).await;
+                let answer = match called {
+                    Ok(mut reply) => {
+                        let before = reply.feed.take();
+                        self.caught_up(before, &reply).await;
+                        Ok(())
+                    }
+                    Err(e) => {
+                        self.failed(&e);
+                        Err(ledger_error(&e))
+                    }
+                };
+                let _gone = done.send(answer);
+            }
+        }
+    }
+
+    /// A call whose own entries are read from the feed like those of others: rare ones.
+    async fn caught_up(&mut self, before: Option<Vec<Element>>, reply: &Reply) {
+        self.recovered();
+        self.state.moved = Some(Instant::now());
+        let keys = self.caller.keys.clone();
+        let mut before = before;
+        if self.state.subscribed
+            && let Some(seen) = &self.state.seen
+        {
+            let from = before.as_ref().and_then(|b| b.last()).map_or(seen.last.clone(), |e| e.id.clone());
+            if from != reply.last {
+                let read = match self.caller.connected().await {
+                    Ok(link) => reading::elements(link, &keys, &from, FEED_AT_ONCE).await,
+                    Err(e) => Err(reading::ReadError::Link(e)),
+                };
+                match read {
+                    Ok(more) => {
+                        let skip = usize::from(before.is_some());
+                        before.get_or_insert_default().extend(more.into_iter().skip(skip));
+                    }
+                    Err(e) => {
+                        self.contradicted(&e.to_string());
+                    }
+                }
+            }
+        }
+        self.tell(before, Vec::new(), reply).await;
+    }
+
+    async fn reshape(&mut self, work: Work) {
+        let result = reshape::run(self, &work.command).await;
+        self.answer(work, result);
+    }
+
+    /// Calls `lua/reshape.lua`, and follows what came of it.
+    pub(super) async fn call_reshape(
+        &mut self,
+        keys: &[String],
+        arguments: impl Fn(&mut redis::Cmd),
+    ) -> Result<Reply, CallError> {
+        let seen = self.known();
+        match self.call(Script::Reshape, keys, seen, arguments).await {
+            Ok(mut reply) => {
+                let before = reply.feed.take();
+                self.caught_up(before, &reply).await;
+                Ok(reply)
+            }
+            Err(e) => {
+                self.failed(&e);
+                Err(e)
+            }
+        }
+    }
+
+    fn carry(&mut self, mut work: Work, fresh: Option<Option<Stored>>) {
+        work.tries += 1;
+        work.fresh = fresh;
+        if work.tries > TRIES {
+            self.answer(work, Err(LedgerError::Overloaded));
+        } else {
+            self.state.again.push_back(work);
+        }
+    }
+
+    fn answer(&self, work: Work, result: Result<Outcome, LedgerError>) {
+        let Work { command, answer: Some(answer), .. } = work else { return };
+        // If nobody waits any more it comes back and is dropped here, and so a hold that it tells of is undone.
+        drop(answer.send(Told::new(&self.network, &command, result, &self.desk.undos)));
+    }
+
+    fn refuse_all(&self, works: Vec<Work>, why: &LedgerError) {
+        for work in works {
+            self.answer(work, Err(why.clone()));
+        }
+    }
+}
+
+/// What a step came to.
+enum Came {
+    /// Its caller is told this.
+    Done {
+        result: Result<Outcome, LedgerError>,
+        /// The reservation that it wrote or removed.
+        written: Option<Arc<Reservation>>,
+    },
+    /// It is worked out anew, on what was there instead if that is known.
+    Again(Option<Option<Stored>>),
+}
+
+impl Came {
+    fn outcome(outcome: Outcome) -> Came {
+        Came::Done { result: Ok(outcome), written: None }
+    }
+
+    fn refused(refusal: Refusal) -> Came {
+        Came::outcome(Outcome::Refused(refusal))
+    }
+}
+
+/// What a step came to, by its letter.
+fn came(
+    command: &Command,
+    step: &Step,
+    code: u8,
+    reply: &mut Reply,
+    batch: &Batch,
+    recent: &mut Recent,
+) -> Result<Came, super::super::record::Unreadable> {
+    let asked = match step {
+        Step::Tell(_, fingerprint) => Some(*fingerprint),
+        Step::Reserve(r) => match r.expected {
+            Expected::New(fingerprint) => Some(fingerprint),
+            Expected::Known(_) => None,
+        },
+        Step::Set(_) | Step::Adjust(_) | Step::Tick => None,
+    };
+    Ok(match (code, step) {
+        (b'A', Step::Reserve(r)) => {
+            let after = r.after.clone().map(|mut after| {
+                stored::name_instants(&mut after, reply.at);
+                Arc::new(after)
+            });
+            let written = match &after {
+                Some(after) => {
+                    let token = stored::token(after, reply.at);
+                    recent.put(Stored { token, reservation: Arc::clone(after), told: false });
+                    Some(Arc::clone(after))
+                }
+                None => {
+                    let removed = recent.get(&r.id).map(|known| Arc::clone(&known.reservation));
+                    recent.remove(&r.id);
+                    removed
+                }
+            };
+            Came::Done { result: Ok(transition::outcome(command, after)), written }
+        }
+        (b'A' | b'O', Step::Set(c)) => {
+            let all: usize = c.runs.iter().map(|run| run.units.len()).sum();
+            let buckets = if reply.again { all as i64 } else { reply::number(reply::next(&mut reply.extras)?)? };
+            Came::outcome(Outcome::SupplySet { buckets })
+        }
+        (b'A' | b'O', Step::Adjust(c)) if reply.again => match c.request_id {
+            // The same request again is told what came of it.
+            Some(_) => Came::Again(None),
+            None => {
+                let why = Arc::from("the answer to the adjustment was lost");
+                Came::Done { result: Err(LedgerError::OutcomeUnknown(why)), written: None }
+            }
+        },
+        (b'A' | b'O', Step::Adjust(c)) => {
+            let levels = adjusted(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+            Came::outcome(Outcome::SupplyAdjusted { first: c.first, levels })
+        }
+        (_, Step::Tick) => Came::outcome(Outcome::Done),
+        // Nothing was made of it the first time, and what there was to tell is lost.
+        _ if reply.again => Came::Again(None),
+        (b'P', Step::Adjust(c)) => {
+            let made = stored::read_adjustment(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+            if made.fingerprint == c.fingerprint {
+                Came::outcome(Outcome::SupplyAdjusted { first: made.first, levels: made.levels })
+            } else {
+                Came::refused(Refusal::AlreadyExists)
+            }
+        }
+        (b'P', Step::Reserve(_) | Step::Tell(..)) => {
+            let present = stored::read_reservation(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+            recent.put(present.clone());
+            match asked {
+                Some(fingerprint) if fingerprint != present.reservation.fingerprint => {
+                    Came::refused(Refusal::AlreadyExists)
+                }
+                Some(_) => {
+                    Came::outcome(Outcome::Reservation { reservation: present.reservation, repeated: true })
+                }
+                None => Came::Again(Some(Some(present))),
+            }
+        }
+        (b'N', Step::Tell(..)) => Came::refused(Refusal::NotFound),
+        (b'N', Step::Reserve(r)) => {
+            recent.remove(&r.id);
+            Came::Again(Some(None))
+        }
+        (b'S', Step::Reserve(_)) => {
+            let count: usize = reply::number(reply::next(&mut reply.extras)?)?;
+            let mut short = Vec::with_capacity(count);
+            for _ in 0..count {
+                let bucket: usize = reply::number(reply::next(&mut reply.extras)?)?;
+                let level = stored::read_level(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+                let place = batch.buckets.get(bucket.wrapping_sub(1));
+                let (resource, index) = place.cloned().ok_or_else(|| reply::unexpected("a bucket of the batch"))?;
+                short.push(Shortage { resource, index, level });
+            }
+            Came::refused(Refusal::Short(short))
+        }
+        (b'W', _) => Came::refused(Refusal::NetworkChanged { version: reply.version }),
+        (b'L', _) => Came::refused(Refusal::OrderByPassed),
+        _ => return Err(reply::unexpected("a known letter")),
+    })
+}
+
+fn adjusted(row: &[u8]) -> Result<Arc<[BucketLevel]>, super::super::record::Unreadable> {
+    Ok(stored::read_row(row)?.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// Whether a command is worked out on what is known of its reservation.
+fn needs_reservation(command: &Command) -> bool {
+    match command {
+        Command::Confirm(_)
+        | Command::Release { .. }
+        | Command::Extend { .. }
+        | Command::Amend(_)
+        | Command::Undo { .. } => true,
+        Command::Hold(_)
+        | Command::Recall { .. }
+        | Command::SetSupply(_)
+        | Command::AdjustSupply(_)
+        | Command::ApplyNetwork(_)
+        | Command::Forget { .. }
+        | Command::Tick => false,
+    }
+}
+
+/// An entry whose change of the network has its document.
+fn with_document(entry: Arc<Entry>, document: &Arc<[u8]>) -> Arc<Entry> {
+    use super::super::feed::Change;
+    if !entry.changes.iter().any(|change| matches!(change, Change::Network { .. })) {
+        return entry;
+    }
+    let mut entry = Entry::clone(&entry);
+    for change in &mut entry.changes {
+        if let Change::Network { document: place, .. } = change {
+            *place = Arc::clone(document);
+        }
+    }
+    Arc::new(entry)
+}
+
+/// What callers are told of a call that came to nothing.
+pub fn ledger_error(e: &CallError) -> LedgerError {
+    match e {
+        CallError::Refused(why) => LedgerError::Unavailable(Arc::clone(why)),
+        CallError::Unknown(why) | CallError::Unreadable(why) => LedgerError::OutcomeUnknown(Arc::clone(why)),
+        CallError::NoNetwork => LedgerError::UnknownNetwork,
+    }
+}
+
+/// Tells that a message was not served.
+fn refuse(message: Message, why: &LedgerError) {
+    match message {
+        Message::Execute(e) => drop(e.answer.send(Told::failed(why.clone()))),
+        Message::Subscribed(done) | Message::Repair(_, done) => drop(done.send(Err(why.clone()))),
+    }
+}

@@ -1,0 +1,224 @@
+//! What is stored of a bucket and of a reservation: short forms that scripts can read, around records that they can't.
+
+use std::sync::Arc;
+
+use super::super::record::{self, Unreadable};
+use super::super::rules::Adjustment;
+use super::super::transition;
+use super::keys;
+use crate::domain::bucket::{BucketLevel, PoolLevel};
+use crate::domain::draw::Pool;
+use crate::domain::reservation::{Reservation, State};
+use crate::domain::time::Moment;
+
+/// "Now", in a reservation that is on its way: only the store knows when that is. A script stamps what it writes, and who reads
+/// puts the stamp in the place of this, and of instants counted from this.
+pub const UNNAMED: Moment = Moment(-(1 << 61));
+
+/// Bytes that tell one version of a stored reservation from every other: stamp, letter, version.
+pub const TOKEN_BYTES: usize = 25;
+const STAMP_BYTES: usize = 16;
+const FINGERPRINT: std::ops::Range<usize> = TOKEN_BYTES..TOKEN_BYTES + 16;
+const DRAWS: usize = FINGERPRINT.end;
+
+/// Tells one version of a stored reservation from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(pub [u8; TOKEN_BYTES]);
+
+/// A stored reservation.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// As it is.
+    pub reservation: Arc<Reservation>,
+    /// Its version in the store.
+    pub token: Token,
+    /// Whether somebody may rely on it beyond the call that made it.
+    pub told: bool,
+}
+
+fn unreadable<T>(what: &'static str, why: impl Into<String>) -> Result<T, Unreadable> {
+    Err(Unreadable { what, why: why.into() })
+}
+
+/// An instant that may be counted from [`UNNAMED`], named.
+fn named(at: Moment, stamp: Moment) -> Moment {
+    if at.0 < UNNAMED.0 / 2 { Moment(stamp.0 + (at.0 - UNNAMED.0)) } else { at }
+}
+
+/// Puts the instant of the store in the place of [`UNNAMED`].
+pub fn name_instants(r: &mut Reservation, stamp: Moment) {
+    r.created_at = named(r.created_at, stamp);
+    r.expires_at = named(r.expires_at, stamp);
+    r.ended_at = r.ended_at.map(|at| named(at, stamp));
+    for change in &mut r.history {
+        change.at = named(change.at, stamp);
+    }
+}
+
+fn letter(state: State) -> u8 {
+    match state {
+        State::Held => b'H',
+        State::Confirmed => b'C',
+        State::Released => b'R',
+        State::Expired => b'E',
+        State::Fulfilled => b'F',
+    }
+}
+
+/// What is stored of a reservation, but for the stamp that comes before it.
+pub fn write_reservation(r: &Reservation) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    out.push(letter(r.state));
+    out.extend_from_slice(format!("{:08}", r.version).as_bytes());
+    out.extend_from_slice(&r.fingerprint.0.to_be_bytes());
+    let mut draws = Vec::new();
+    if r.state == State::Held {
+        for d in r.draws.iter() {
+            draws.extend_from_slice(keys::bucket(&d.resource, d.index).as_bytes());
+            draws.push(0);
+            draws.extend_from_slice(d.pool.to_string().as_bytes());
+            draws.push(0);
+            draws.extend_from_slice(&d.units.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&(draws.len() as u32).to_be_bytes());
+    out.extend_from_slice(&draws);
+    out.extend_from_slice(&record::write_reservation(r));
+    out
+}
+
+/// The token of a reservation that was written at `stamp`.
+pub fn token(r: &Reservation, stamp: Moment) -> Token {
+    let mut token = [0; TOKEN_BYTES];
+    let text = format!("{:016}{}{:08}", stamp.0, char::from(letter(r.state)), r.version);
+    if text.len() == TOKEN_BYTES {
+        token.copy_from_slice(text.as_bytes());
+    }
+    Token(token)
+}
+
+/// Reads a stored reservation.
+pub fn read_reservation(value: &[u8]) -> Result<Stored, Unreadable> {
+    const WHAT: &str = "reservation";
+    let Some(head) = value.first_chunk::<TOKEN_BYTES>() else { return unreadable(WHAT, "it is cut short") };
+    let stamp = std::str::from_utf8(&head[..STAMP_BYTES]).ok().and_then(|text| text.parse().ok()).map(Moment);
+    let Some(stamp) = stamp else { return unreadable(WHAT, "it has no stamp") };
+    let size = value.get(DRAWS..DRAWS + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+    let body = size.and_then(|size| value.get(DRAWS + 4 + size as usize..));
+    let Some(body) = body else { return unreadable(WHAT, "its draws are cut short") };
+    let mut reservation = record::read_reservation(body)?;
+    name_instants(&mut reservation, stamp);
+    let state = head[STAMP_BYTES];
+    // A script that gives back what is due writes the letter alone.
+    if state == b'E' && reservation.state == State::Held {
+        reservation = transition::expired(&reservation);
+    }
+    let told = state == b'T';
+    let within = letter(reservation.state);
+    if state != within && !(told && within == b'H') {
+        let (state, within) = (char::from(state), char::from(within));
+        return unreadable(WHAT, format!("its state is '{state}' without and '{within}' within"));
+    }
+    Ok(Stored { reservation: Arc::new(reservation), token: Token(*head), told })
+}
+
+/// Reads a stored adjustment: its stamp, its fingerprint, the levels that it made in a row, and its record.
+pub fn read_adjustment(value: &[u8]) -> Result<Adjustment, Unreadable> {
+    const WHAT: &str = "adjustment";
+    let cut = || Unreadable { what: WHAT, why: "it is cut short".to_owned() };
+    let stamp = value.get(..STAMP_BYTES).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let size = value.get(32..36).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).ok_or_else(cut)? as usize;
+    let row = value.get(36..36 + size).ok_or_else(cut)?;
+    let mut adjustment = record::read_adjustment(value.get(36 + size..).ok_or_else(cut)?)?;
+    adjustment.at = Moment(stamp.ok_or_else(cut)?);
+    adjustment.levels = read_row(row)?.into_iter().map(Option::unwrap_or_default).collect();
+    Ok(adjustment)
+}
+
+/// What is stored of an adjustment, whole: for those that were made elsewhere.
+pub fn write_adjustment(a: &Adjustment) -> Vec<u8> {
+    let mut out = format!("{:016}", a.at.0).into_bytes();
+    out.extend_from_slice(&a.fingerprint.0.to_be_bytes());
+    let row = write_row(a.levels.iter());
+    out.extend_from_slice(&(row.len() as u32).to_be_bytes());
+    out.extend_from_slice(&row);
+    out.extend_from_slice(&record::write_adjustment(&Adjustment { levels: Arc::from([]), ..a.clone() }));
+    out
+}
+
+/// Levels in a row, as entries of the feed have them.
+pub fn write_row<'a>(levels: impl Iterator<Item = &'a BucketLevel>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for level in levels {
+        let value = write_level(level);
+        if value.len() == 32 {
+            out.push(1);
+        } else {
+            out.push(2);
+            out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        }
+        out.extend_from_slice(&value);
+    }
+    out
+}
+
+/// What is stored of a bucket.
+pub fn write_level(level: &BucketLevel) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32);
+    for n in [level.set.unwrap_or(-1), level.held, level.confirmed, level.fulfilled] {
+        out.extend_from_slice(&n.to_be_bytes());
+    }
+    for p in level.pools() {
+        out.extend_from_slice(&p.left.to_be_bytes());
+        out.extend_from_slice(p.pool.to_string().as_bytes());
+        out.push(0);
+    }
+    out
+}
+
+/// Reads what is stored of a bucket.
+pub fn read_level(value: &[u8]) -> Result<BucketLevel, Unreadable> {
+    const WHAT: &str = "bucket";
+    let number = |at: usize| value.get(at..at + 8).and_then(|b| b.try_into().ok()).map(i64::from_be_bytes);
+    let (Some(set), Some(held), Some(confirmed), Some(fulfilled)) = (number(0), number(8), number(16), number(24)) else {
+        return unreadable(WHAT, format!("it has {} bytes", value.len()));
+    };
+    let mut pools = Vec::new();
+    let mut at = 32;
+    while at < value.len() {
+        let name = value.get(at + 8..).and_then(|rest| rest.iter().position(|b| *b == 0).map(|end| &rest[..end]));
+        let (Some(left), Some(name)) = (number(at), name) else { return unreadable(WHAT, "a pool is cut short") };
+        let pool = std::str::from_utf8(name).ok().and_then(Pool::parse);
+        let Some(pool) = pool else { return unreadable(WHAT, "a pool has no name that can be read") };
+        pools.push(PoolLevel { pool, left });
+        at += 8 + name.len() + 1;
+    }
+    Ok(BucketLevel {
+        set: (set >= 0).then_some(set),
+        held,
+        confirmed,
+        fulfilled,
+        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+    })
+}
+
+/// Reads levels in a row, as entries of the feed have them; none: nothing was known of the bucket.
+pub fn read_row(mut row: &[u8]) -> Result<Vec<Option<BucketLevel>>, Unreadable> {
+    let mut levels = Vec::new();
+    while let Some((kind, rest)) = row.split_first() {
+        let size = match kind {
+            0 => None,
+            1 => Some((0, 32)),
+            _ => Some((4, rest.first_chunk::<4>().map_or(0, |b| u32::from_be_bytes(*b) as usize))),
+        };
+        let Some((skip, size)) = size else {
+            levels.push(None);
+            row = rest;
+            continue;
+        };
+        let Some(value) = rest.get(skip..skip + size) else { return unreadable("row of buckets", "it is cut short") };
+        levels.push(Some(read_level(value)?));
+        row = &rest[skip + size..];
+    }
+    Ok(levels)
+}

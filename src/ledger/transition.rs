@@ -1,0 +1,284 @@
+//! What a command makes of the reservation that it names, before anything is known of capacity: pure, so that every back end
+//! decides it with the same code and only tests and writes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::domain::draw::{Draw, Take};
+use crate::domain::limits::MAX_AMENDMENTS;
+use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation, State};
+use crate::domain::time::Moment;
+
+use super::command::{Amend, Command, Confirm, Hold, Outcome, Refusal};
+
+/// Where units stand that are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// They may still go back at `expires_at`.
+    Held,
+    /// They stay until the reservation is released.
+    Confirmed,
+}
+
+/// What a command comes to.
+#[derive(Clone, Debug)]
+pub enum Next<'c> {
+    /// There is nothing to do: this is the answer.
+    Answer(Outcome),
+    /// The request is known: it gets what there is, and from now on somebody knows of it.
+    Tell(Arc<Reservation>),
+    /// This is to be done, whole or not at all.
+    Do(Box<Transition<'c>>),
+}
+
+/// A step of one reservation. The conditions are looked at in their order here; the first that fails is the refusal.
+#[derive(Clone, Debug)]
+pub struct Transition<'c> {
+    /// The last instant at which it may be done; after it: [`Refusal::OrderByPassed`].
+    pub not_after: Option<Moment>,
+    /// The version of the network that it rests on; another: [`Refusal::NetworkChanged`].
+    pub network_version: Option<i64>,
+    /// Draws that go back, and from where, before others are tested.
+    pub give: Option<(Side, Arc<[Draw]>)>,
+    /// What must be there to be taken (rule 19); empty: nothing is tested.
+    pub test: Cow<'c, [Take]>,
+    /// Where the draws of `after` then stand.
+    pub take: Option<Side>,
+    /// The reservation from then on; none: it is removed without a trace.
+    pub after: Option<Reservation>,
+}
+
+impl Transition<'_> {
+    fn to(after: Reservation) -> Self {
+        Transition {
+            not_after: None,
+            network_version: None,
+            give: None,
+            test: Cow::Borrowed(&[]),
+            take: None,
+            after: Some(after),
+        }
+    }
+}
+
+/// What the command makes of the reservation that it names, which is `known` or is not there. `told`: somebody may rely on it
+/// beyond the call that made it. None: the command names no reservation.
+pub fn next<'c>(known: Option<&Arc<Reservation>>, told: bool, command: &'c Command, now: Moment) -> Option<Next<'c>> {
+    let next = match command {
+        Command::Hold(c) => match known {
+            Some(known) => repeat(known, c.fingerprint),
+            None => Ok(hold(c, now)),
+        },
+        Command::Recall { fingerprint, .. } => match known {
+            Some(known) => repeat(known, *fingerprint),
+            None => Err(Refusal::NotFound),
+        },
+        Command::Undo { .. } => Ok(undo(known, told)),
+        Command::Confirm(c) => known.ok_or(Refusal::NotFound).and_then(|r| confirm(r, c, now)),
+        Command::Release { reason, .. } => known.ok_or(Refusal::NotFound).and_then(|r| release(r, reason, now)),
+        Command::Extend { hold, .. } => known.ok_or(Refusal::NotFound).and_then(|r| match r.state {
+            State::Held => {
+                let mut after = Reservation::clone(r);
+                after.expires_at = now.plus(*hold);
+                note(&mut after, now, "extended", "");
+                Ok(Next::Do(Box::new(Transition::to(after))))
+            }
+            state @ (State::Confirmed | State::Released | State::Expired | State::Fulfilled) => {
+                Err(Refusal::WrongState { state })
+            }
+        }),
+        Command::Amend(c) => known.ok_or(Refusal::NotFound).and_then(|r| amend(r, c, now)),
+        Command::SetSupply(_)
+        | Command::AdjustSupply(_)
+        | Command::ApplyNetwork(_)
+        | Command::Forget { .. }
+        | Command::Tick => return None,
+    };
+    Some(next.unwrap_or_else(|refusal| Next::Answer(Outcome::Refused(refusal))))
+}
+
+/// What the caller of a command is told once its transition was made; `after` as it then is.
+pub fn outcome(command: &Command, after: Option<Arc<Reservation>>) -> Outcome {
+    match (command, after) {
+        (Command::Amend(c), Some(reservation)) => {
+            Outcome::Amended { reservation, verdict: c.verdict, bottlenecks: c.bottlenecks.clone() }
+        }
+        (_, Some(reservation)) => Outcome::Reservation { reservation, repeated: false },
+        (_, None) => Outcome::Done,
+    }
+}
+
+/// The reservation as it is after its end, for a hold that is due.
+pub fn expired(held: &Reservation) -> Reservation {
+    // It ended then, however late somebody noticed (rule 21).
+    let at = held.expires_at;
+    let mut r = held.clone();
+    r.state = State::Expired;
+    r.ended_at = Some(at);
+    note(&mut r, at, "expired", "");
+    r
+}
+
+/// The same request again gets what there is (rule 20).
+fn repeat(known: &Arc<Reservation>, fingerprint: Fingerprint) -> Result<Next<'static>, Refusal> {
+    if known.fingerprint == fingerprint { Ok(Next::Tell(Arc::clone(known))) } else { Err(Refusal::AlreadyExists) }
+}
+
+fn unchanged(r: &Arc<Reservation>) -> Result<Next<'static>, Refusal> {
+    Ok(Next::Answer(Outcome::Reservation { reservation: Arc::clone(r), repeated: true }))
+}
+
+/// Rule 19: all draws or none.
+fn hold(c: &Hold, now: Moment) -> Next<'_> {
+    let mut after = Reservation {
+        id: c.id.clone(),
+        state: State::Held,
+        ask: Arc::clone(&c.ask),
+        promise: Arc::clone(&c.promise),
+        draws: c.takes.iter().map(|t| t.draw.clone()).collect(),
+        created_at: now,
+        expires_at: now.plus(c.hold),
+        ended_at: None,
+        reference: Arc::clone(&c.reference),
+        at_risk: false,
+        version: 0,
+        first_date: c.promise.date,
+        fingerprint: c.fingerprint,
+        first_answer: Arc::clone(&c.answer),
+        amendments: Vec::new(),
+        history: Vec::new(),
+    };
+    note(&mut after, now, "held", "");
+    Next::Do(Box::new(Transition {
+        network_version: Some(c.network_version),
+        test: Cow::Borrowed(&c.takes),
+        take: Some(Side::Held),
+        ..Transition::to(after)
+    }))
+}
+
+fn confirm(r: &Arc<Reservation>, c: &Confirm, now: Moment) -> Result<Next<'static>, Refusal> {
+    let confirmed = |what| {
+        let mut after = Reservation::clone(r);
+        after.state = State::Confirmed;
+        after.ended_at = None;
+        if let Some(reference) = &c.reference {
+            after.reference = Arc::clone(reference);
+        }
+        note(&mut after, now, what, "");
+        after
+    };
+    match r.state {
+        State::Held => Ok(Next::Do(Box::new(Transition {
+            give: Some((Side::Held, Arc::clone(&r.draws))),
+            take: Some(Side::Confirmed),
+            ..Transition::to(confirmed("confirmed"))
+        }))),
+        // Rule 21: confirming twice is a success and changes nothing.
+        State::Confirmed | State::Fulfilled => unchanged(r),
+        State::Expired => {
+            let Some(retake) = &c.retake else { return Err(Refusal::WrongState { state: r.state }) };
+            if retake.standing.len() != r.draws.len() {
+                // The caller looked at other draws than these.
+                return Err(Refusal::ReservationChanged);
+            }
+            let takes = r.draws.iter().zip(&retake.standing);
+            Ok(Next::Do(Box::new(Transition {
+                not_after: Some(r.promise.order_by),
+                network_version: Some(retake.network_version),
+                test: takes.map(|(draw, &standing)| Take { draw: draw.clone(), standing }).collect(),
+                take: Some(Side::Confirmed),
+                ..Transition::to(confirmed("retaken"))
+            })))
+        }
+        state @ State::Released => Err(Refusal::WrongState { state }),
+    }
+}
+
+fn release(r: &Arc<Reservation>, reason: &str, now: Moment) -> Result<Next<'static>, Refusal> {
+    let side = match r.state {
+        State::Held => Side::Held,
+        State::Confirmed => Side::Confirmed,
+        // What the caller wants is so already (rule 21).
+        State::Released | State::Expired => return unchanged(r),
+        state @ State::Fulfilled => return Err(Refusal::WrongState { state }),
+    };
+    let mut after = Reservation::clone(r);
+    after.state = State::Released;
+    after.ended_at = Some(now);
+    note(&mut after, now, "released", reason);
+    Ok(Next::Do(Box::new(Transition { give: Some((side, Arc::clone(&r.draws))), ..Transition::to(after) })))
+}
+
+/// The new draws replace the old ones in one step, or the old ones stay.
+fn amend<'c>(r: &Arc<Reservation>, c: &'c Amend, now: Moment) -> Result<Next<'c>, Refusal> {
+    if let Some(made) = r.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == c.request_id) {
+        if made.fingerprint != c.fingerprint {
+            return Err(Refusal::AlreadyExists);
+        }
+        let (verdict, bottlenecks) = (made.verdict, made.bottlenecks.clone());
+        return Ok(Next::Answer(Outcome::Amended { reservation: Arc::clone(r), verdict, bottlenecks }));
+    }
+    let side = match r.state {
+        State::Held => Side::Held,
+        State::Confirmed => Side::Confirmed,
+        state @ (State::Released | State::Expired | State::Fulfilled) => return Err(Refusal::WrongState { state }),
+    };
+    if r.amendments.len() >= MAX_AMENDMENTS {
+        return Err(Refusal::TooManyAmendments);
+    }
+    if r.version != c.version {
+        return Err(Refusal::ReservationChanged);
+    }
+    let mut after = Reservation::clone(r);
+    after.draws = c.takes.iter().map(|t| t.draw.clone()).collect();
+    after.ask = Arc::clone(&c.ask);
+    after.promise = Arc::clone(&c.promise);
+    after.amendments.push(Amendment {
+        request_id: c.request_id.clone(),
+        fingerprint: c.fingerprint,
+        verdict: c.verdict,
+        bottlenecks: c.bottlenecks.clone(),
+    });
+    note(&mut after, now, "amended", "");
+    Ok(Next::Do(Box::new(Transition {
+        network_version: Some(c.network_version),
+        give: Some((side, Arc::clone(&r.draws))),
+        test: Cow::Borrowed(&c.takes),
+        take: Some(side),
+        ..Transition::to(after)
+    })))
+}
+
+/// Only a hold that nobody but its lost caller could know of is undone.
+fn undo(known: Option<&Arc<Reservation>>, told: bool) -> Next<'static> {
+    match known {
+        Some(r) if r.state == State::Held && r.version == 1 && !told => Next::Do(Box::new(Transition {
+            not_after: None,
+            network_version: None,
+            give: Some((Side::Held, Arc::clone(&r.draws))),
+            test: Cow::Borrowed(&[]),
+            take: None,
+            after: None,
+        })),
+        Some(_) | None => Next::Answer(Outcome::Done),
+    }
+}
+
+/// Counts the version up and writes the history. Extensions that follow each other are one entry, so that a cart that is kept
+/// open for days does not grow.
+fn note(r: &mut Reservation, at: Moment, what: &'static str, reason: &str) {
+    r.version += 1;
+    let entry = reservation::Change {
+        at,
+        version: r.version,
+        state: r.state,
+        date: r.promise.date,
+        what: Arc::from(what),
+        reason: Arc::from(reason),
+    };
+    match r.history.last_mut() {
+        Some(last) if what == "extended" && *last.what == *what => *last = entry,
+        _ => r.history.push(entry),
+    }
+}
