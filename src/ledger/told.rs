@@ -44,7 +44,12 @@ pub struct Told {
 
 impl Told {
     /// The answer to a command; `undos` is where it goes if nobody hears it.
-    pub fn new(network: &NetworkId, command: &Command, result: Result<Outcome, LedgerError>, undos: &Arc<Undos>) -> Told {
+    pub fn new(
+        network: &NetworkId,
+        command: &Command,
+        result: Result<Outcome, LedgerError>,
+        undos: &Arc<Undos>,
+    ) -> Told {
         let undo = match (command, &result) {
             (Command::Hold(hold), Ok(Outcome::Reservation { reservation, repeated: false })) => {
                 Some(Unheard { network: network.clone(), id: hold.id.clone(), created_at: reservation.created_at })

@@ -1,7 +1,8 @@
 //! What every back end must do, written once and run against each: plain functions over the trait, with real races.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use surety::clock::ManualClock;
@@ -12,9 +13,11 @@ use surety::domain::time::{Moment, Span};
 use surety::ledger::command::{Command, Outcome, Refusal};
 use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger};
 use surety::ledger::feed::Change;
+use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 use tokio::task::JoinSet;
 
+use crate::redis_world::{Cluster, Flavour, Options, Sentinels, Shape, own_database};
 use crate::support::*;
 
 /// A ledger under test, its clock, and a network of its own that has version 1.
@@ -27,22 +30,59 @@ struct Subject {
 
 impl Subject {
     async fn new(ledger: Arc<dyn Ledger>, clock: Arc<ManualClock>, dir: Option<tempfile::TempDir>) -> Subject {
-        let network = NetworkId::new("under-test").expect("a name");
+        // Some stores are shared by tests, so each has networks of its own.
+        let network = NetworkId::new(&unique("under-test")).expect("a name");
         let subject = Subject { ledger, clock, network, _dir: dir };
         subject.run(crate::support::network(0, "one", &[])).await;
         subject
     }
 
-    async fn memory() -> Subject {
+    async fn memory() -> Option<Subject> {
         let clock = Arc::new(ManualClock::at(BEGIN));
-        Subject::new(EmbeddedLedger::memory(clock.clone()), clock, None).await
+        Some(Subject::new(EmbeddedLedger::memory(clock.clone()), clock, None).await)
     }
 
-    async fn embedded() -> Subject {
+    async fn embedded() -> Option<Subject> {
         let clock = Arc::new(ManualClock::at(BEGIN));
         let dir = tempfile::tempdir().expect("a directory for the test");
         let ledger = EmbeddedLedger::open(EmbeddedConfig::new(dir.path()), clock.clone()).expect("it opens");
-        Subject::new(ledger, clock, Some(dir)).await
+        Some(Subject::new(ledger, clock, Some(dir)).await)
+    }
+
+    async fn redis() -> Option<Subject> {
+        let database = own_database(Flavour::Redis.or_skip()?);
+        Some(Subject::at(&database.url(), Durability::Memory).await)
+    }
+
+    async fn valkey() -> Option<Subject> {
+        let database = own_database(Flavour::Valkey.or_skip()?);
+        Some(Subject::at(&database.url(), Durability::Memory).await)
+    }
+
+    /// A primary with two replicas and three Sentinels; each change is on a replica before it is answered.
+    async fn sentinel() -> Option<Subject> {
+        static SENTINELS: OnceLock<Sentinels> = OnceLock::new();
+        let flavour = Flavour::Redis.or_skip()?;
+        let start = move || SENTINELS.get_or_init(|| Sentinels::start(flavour, 2, Options::default())).url();
+        let url = tokio::task::spawn_blocking(start).await.expect("it starts");
+        Some(Subject::at(&url, Durability::Replicas(1)).await)
+    }
+
+    /// Three primaries, one of which has the network.
+    async fn cluster() -> Option<Subject> {
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        let flavour = Flavour::Redis.or_skip()?;
+        let start = move || CLUSTER.get_or_init(|| Cluster::start(flavour, Shape::default())).url();
+        let url = tokio::task::spawn_blocking(start).await.expect("it starts");
+        Some(Subject::at(&url, Durability::Memory).await)
+    }
+
+    async fn at(url: &str, durability: Durability) -> Subject {
+        let clock = Arc::new(ManualClock::at(BEGIN));
+        let address = Address::parse(url).expect("an address");
+        let config = RedisConfig { clock: StoreClock::Given(clock.clone()), durability, ..RedisConfig::new(address) };
+        let ledger = RedisLedger::open(config).await.expect("it opens");
+        Subject::new(ledger, clock, None).await
     }
 
     async fn run(&self, command: Command) -> Outcome {
@@ -76,6 +116,12 @@ impl Subject {
         }
         tasks.join_all().await
     }
+}
+
+/// A name that no other test of this run has.
+fn unique(name: &str) -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 async fn rule_19_the_last_unit_is_taken_by_exactly_one(s: &Subject) {
@@ -394,7 +440,7 @@ async fn networks_are_replaced_whole_and_kept_apart(s: &Subject) {
     let seen = follower.of(&s.network);
     assert_eq!((seen.network_version, seen.buckets.len()), (2, 0));
 
-    let other = NetworkId::new("elsewhere").expect("a name");
+    let other = NetworkId::new(&unique("elsewhere")).expect("a name");
     let nothing = s.ledger.execute(&other, hold("x", &[]), None).await;
     assert!(matches!(nothing, Err(LedgerError::UnknownNetwork)));
     s.ledger.execute(&other, crate::support::network(0, "one", &[]), None).await.expect("it is made");
@@ -507,7 +553,9 @@ macro_rules! conformance {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() {
-                    super::$name(&super::Subject::$backend().await).await;
+                    // None: a loud word was said that a server to test with is missing.
+                    let Some(subject) = super::Subject::$backend().await else { return };
+                    super::$name(&subject).await;
                 }
             )*
         }
@@ -519,6 +567,10 @@ macro_rules! for_every_back_end {
         conformance! {
             memory: $($name,)*;
             embedded: $($name,)*;
+            redis: $($name,)*;
+            valkey: $($name,)*;
+            sentinel: $($name,)*;
+            cluster: $($name,)*;
         }
     };
 }

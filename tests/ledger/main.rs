@@ -8,3 +8,6 @@ mod record;
 mod rules;
 mod simulation;
 mod support;
+
+#[path = "../redis_world/mod.rs"]
+mod redis_world;

@@ -265,7 +265,8 @@ impl Writer {
             subscriber.fresh(self.core.now());
         }
         self.show_next_due();
-        let told = outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
+        let told =
+            outcomes.into_iter().zip(jobs).skip(undone).zip(answers).map(|((result, (network, command)), to)| {
                 (to, Told::new(&network, &command, result, &self.shared.undos))
             });
         self.shared.deliver(told.collect());

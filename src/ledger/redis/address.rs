@@ -20,7 +20,11 @@ pub struct Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -87,9 +91,10 @@ impl Address {
             None => (None, None),
             Some((user, password)) => {
                 let read = |text: &str| {
-                    percent_decode_str(text).decode_utf8().map(|t| t.into_owned()).map_err(|_| {
-                        "has a user or password that is not UTF-8 once %XX are read".to_owned()
-                    })
+                    percent_decode_str(text)
+                        .decode_utf8()
+                        .map(|t| t.into_owned())
+                        .map_err(|_| "has a user or password that is not UTF-8 once %XX are read".to_owned())
                 };
                 let some = |text: String| (!text.is_empty()).then_some(text);
                 (some(read(user)?), some(read(password)?).map(Secret))
@@ -100,9 +105,11 @@ impl Address {
         let path: Vec<&str> = parts.collect();
         let database = |text: Option<&&str>| match text.copied().unwrap_or_default() {
             "" => Ok(0),
-            n => n.parse().ok().filter(|n| (0..=1_000_000).contains(n)).ok_or_else(|| {
-                format!("'{n}' is not the number of a database; write 0 or another whole number")
-            }),
+            n => n
+                .parse()
+                .ok()
+                .filter(|n| (0..=1_000_000).contains(n))
+                .ok_or_else(|| format!("'{n}' is not the number of a database; write 0 or another whole number")),
         };
         let (topology, database) = match form {
             "" => {
@@ -117,7 +124,9 @@ impl Address {
             "sentinel" => {
                 let master = path.first().copied().unwrap_or_default();
                 if master.is_empty() || path.len() > 2 {
-                    return Err("does not name the primary; write redis+sentinel://HOST:PORT,HOST:PORT/MASTER".to_owned());
+                    return Err(
+                        "does not name the primary; write redis+sentinel://HOST:PORT,HOST:PORT/MASTER".to_owned()
+                    );
                 }
                 let nodes = nodes(hosts, SENTINEL_PORT)?;
                 (Topology::Sentinel { nodes, master: master.to_owned() }, database(path.get(1))?)
@@ -188,15 +197,29 @@ mod tests {
             assert!(!format!("{address:?}").contains("hunter2"));
         }
         let address = Address::parse("redis://u:p%40:x@h").unwrap();
-        assert_eq!((address.user.as_deref(), address.password.as_ref().map(|s| s.0.as_str())), (Some("u"), Some("p@:x")));
+        assert_eq!(
+            (address.user.as_deref(), address.password.as_ref().map(|s| s.0.as_str())),
+            (Some("u"), Some("p@:x"))
+        );
         assert_eq!(Address::parse("redis://:p@h").unwrap().user, None);
     }
 
     #[test]
     fn what_is_wrong_is_told_without_the_password() {
         for wrong in [
-            "redis:", "redis://", "http://h", "redis://h:0", "redis://h:x", "redis://a,b", "redis://h/x", "redis://h/1/2",
-            "redis+sentinel://h:1", "redis+cluster://h/1", "redis+x://h", "redis://h?x=1", "redis://:hunter2@h:99999",
+            "redis:",
+            "redis://",
+            "http://h",
+            "redis://h:0",
+            "redis://h:x",
+            "redis://a,b",
+            "redis://h/x",
+            "redis://h/1/2",
+            "redis+sentinel://h:1",
+            "redis+cluster://h/1",
+            "redis+x://h",
+            "redis://h?x=1",
+            "redis://:hunter2@h:99999",
         ] {
             let fault = Address::parse(wrong).expect_err(wrong);
             assert!(!fault.contains("hunter2"), "{fault}");

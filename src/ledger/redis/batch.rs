@@ -433,7 +433,9 @@ impl Made<'_> {
                     for _ in 0..count {
                         let (bucket, units) = (plan.number()?, plan.long()?);
                         if made {
-                            self.set(bucket, &mut touched, |set| if unset == 1 && set.is_some() { set } else { Some(units) })?;
+                            self.set(bucket, &mut touched, |set| {
+                                if unset == 1 && set.is_some() { set } else { Some(units) }
+                            })?;
                         }
                     }
                 }
@@ -442,9 +444,8 @@ impl Made<'_> {
                     let (_, count, change) = (plan.byte()?, plan.number()?, plan.long()?);
                     for _ in 0..count {
                         let (bucket, standing) = (plan.number()?, plan.long()?);
-                        let changed = |set: Option<i64>| {
-                            Some(set.unwrap_or(standing).saturating_add(change).clamp(0, MAX_UNITS))
-                        };
+                        let changed =
+                            |set: Option<i64>| Some(set.unwrap_or(standing).saturating_add(change).clamp(0, MAX_UNITS));
                         if made {
                             self.set(bucket, &mut touched, changed)?;
                         }

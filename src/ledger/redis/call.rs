@@ -203,7 +203,8 @@ impl Caller {
         };
         // Half of a stream id. Calls of other servers have others, by the odds of 64 random bits.
         let nonce = uuid::Uuid::new_v4().as_u64_pair().0;
-        let awaited = if script == Script::Commit || script == Script::Reshape { self.awaited } else { Awaited::default() };
+        let awaited =
+            if script == Script::Commit || script == Script::Reshape { self.awaited } else { Awaited::default() };
         for attempt in 0.. {
             let (slot, number, unapplied) = (format!("call:{}", self.server), self.calls, self.unapplied);
             let (keys, kept, response) = (self.keys.clone(), self.kept, self.response);
@@ -305,7 +306,19 @@ fn read(value: Value, nonce: u64) -> Result<Answer, Unreadable> {
             let expired = ended(feed.as_deref(), nonce);
             // Scores are doubles; whole microseconds of this era come back as they were.
             let due = due.parse::<f64>().ok().map(|due| Moment(due as i64));
-            Ok(Answer::Reply(Box::new(Reply { again, at, first, last, version, due, codes, before, extras, feed, expired })))
+            Ok(Answer::Reply(Box::new(Reply {
+                again,
+                at,
+                first,
+                last,
+                version,
+                due,
+                codes,
+                before,
+                extras,
+                feed,
+                expired,
+            })))
         }
         _ => Err(reply::unexpected("a known status")),
     }

@@ -88,7 +88,10 @@ struct Facts {
 pub async fn check(link: &mut Link, asked: Durability) -> Result<Awaited, DurabilityError> {
     let facts = ask(link).await;
     if let Some(policy) = facts.full.as_deref().filter(|policy| *policy != "noeviction") {
-        warn!(policy, "Redis may drop keys when its memory is full, and with them promises; set maxmemory-policy noeviction");
+        warn!(
+            policy,
+            "Redis may drop keys when its memory is full, and with them promises; set maxmemory-policy noeviction"
+        );
     }
     judge(&facts, asked)
 }
@@ -101,7 +104,9 @@ fn judge(facts: &Facts, asked: Durability) -> Result<Awaited, DurabilityError> {
         Durability::Memory => Ok(nothing),
         Durability::EverySecond => match (facts.appends, facts.syncs.as_deref()) {
             (Some(false), _) => refused("it keeps no append-only file; set appendonly yes there, or ask for 'memory'"),
-            (_, Some("no")) => refused("it leaves syncing to the system; set appendfsync everysec there, or ask for 'memory'"),
+            (_, Some("no")) => {
+                refused("it leaves syncing to the system; set appendfsync everysec there, or ask for 'memory'")
+            }
             (Some(true), Some(_)) => Ok(nothing),
             (None, _) | (_, None) => {
                 unsaid("whether it keeps an append-only file, and how often it syncs it");
@@ -122,7 +127,9 @@ fn judge(facts: &Facts, asked: Durability) -> Result<Awaited, DurabilityError> {
         Durability::Replicas(wanted) => match facts.replicas {
             Some(has) if has < wanted => Err(DurabilityError {
                 asked,
-                why: format!("{has} replicas are connected to it, {wanted} are to have each change before it is answered"),
+                why: format!(
+                    "{has} replicas are connected to it, {wanted} are to have each change before it is answered"
+                ),
             }),
             Some(_) => Ok(Awaited { replicas: wanted, fsync: false }),
             None => {
@@ -145,8 +152,7 @@ async fn ask(link: &mut Link) -> Facts {
     facts.full = config(link, "maxmemory-policy").await;
     let mut cmd = redis::cmd("COMMAND");
     cmd.arg("INFO").arg("WAITAOF");
-    facts.waits_for_file =
-        matches!(link.send(&cmd).await, Ok(Value::Array(found)) if found.iter().any(|one| matches!(one, Value::Array(_))));
+    facts.waits_for_file = matches!(link.send(&cmd).await, Ok(Value::Array(found)) if found.iter().any(|one| matches!(one, Value::Array(_))));
     facts
 }
 

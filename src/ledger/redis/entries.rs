@@ -96,7 +96,12 @@ fn read(value: Value) -> Result<Element, Unreadable> {
             let numbers: FxHashMap<&Place, usize> = buckets.iter().enumerate().map(|(i, b)| (b, i)).collect();
             for d in expired.iter().flat_map(|s| s.reservation.draws.iter()) {
                 let level = numbers.get(&(d.resource.clone(), d.index)).and_then(|at| levels.get_mut(*at));
-                give_to(level.ok_or_else(|| wrong("it lacks a bucket"))?.get_or_insert_default(), &d.pool, Side::Held, d.units);
+                give_to(
+                    level.ok_or_else(|| wrong("it lacks a bucket"))?.get_or_insert_default(),
+                    &d.pool,
+                    Side::Held,
+                    d.units,
+                );
             }
             let changes = expired.iter().map(|s| Change::Reservation(Arc::clone(&s.reservation)));
             element.entries = one(changes.chain(changed(&buckets, levels)).collect());

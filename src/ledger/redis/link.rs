@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
@@ -272,7 +272,8 @@ impl Links {
     async fn ask_cluster(&self, seeds: &[Node], slot: u16) -> Result<Node, LinkError> {
         let mut map = self.map.lock().await;
         if map.as_ref().is_none_or(|(read, _)| read.elapsed() > MAP_KEPT) {
-            let known: Vec<Node> = map.iter().flat_map(|(_, ranges)| ranges.iter().map(|(_, _, node)| node.clone())).collect();
+            let known: Vec<Node> =
+                map.iter().flat_map(|(_, ranges)| ranges.iter().map(|(_, _, node)| node.clone())).collect();
             let mut why = String::new();
             let mut ranges = None;
             for node in seeds.iter().chain(&known) {
@@ -334,7 +335,8 @@ fn slot_of(key: &str) -> u16 {
         rest.find('}').filter(|close| *close > 0).map(|close| &rest[..close])
     });
     let crc = tag.unwrap_or(key).bytes().fold(0u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 })
+        (0..8)
+            .fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 })
     });
     crc % 16_384
 }

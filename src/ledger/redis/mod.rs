@@ -100,7 +100,10 @@ impl RedisConfig {
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, durability, queue, batch, .. } = self;
-        write!(f, "RedisConfig {{ address: {address}, durability: {durability:?}, queue: {queue}, batch: {batch}, .. }}")
+        write!(
+            f,
+            "RedisConfig {{ address: {address}, durability: {durability:?}, queue: {queue}, batch: {batch}, .. }}"
+        )
     }
 }
 
@@ -201,10 +204,11 @@ impl RedisLedger {
             tasks: Mutex::default(),
             config,
         });
-        for network in ledger.networks().await.map_err(|e| OpenError::Away {
-            address: ledger.config.address.to_string(),
-            why: e.to_string(),
-        })? {
+        for network in ledger
+            .networks()
+            .await
+            .map_err(|e| OpenError::Away { address: ledger.config.address.to_string(), why: e.to_string() })?
+        {
             ledger.take_up(&network).await;
         }
         ledger.keep_discovering();

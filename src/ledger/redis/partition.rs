@@ -327,7 +327,8 @@ impl Partition {
                 }
                 let (told, token) = known.as_ref().map_or((false, None), |k| (k.told, Some(k.token)));
                 let now = self.caller.clock.now(self.desk.told());
-                let reservation = known.map(|k| if is_fresh { reading::as_of(k.reservation, now) } else { k.reservation });
+                let reservation =
+                    known.map(|k| if is_fresh { reading::as_of(k.reservation, now) } else { k.reservation });
                 match (transition::next(reservation.as_ref(), told, &work.command, UNNAMED), token) {
                     (Some(Next::Do(t)), Some(token)) => {
                         Ok(Step::Reserve(Box::new(Reserve::new(id, Expected::Known(token), *t))))
@@ -840,9 +841,7 @@ fn came(
                 Some(fingerprint) if fingerprint != present.reservation.fingerprint => {
                     Came::refused(Refusal::AlreadyExists)
                 }
-                Some(_) => {
-                    Came::outcome(Outcome::Reservation { reservation: present.reservation, repeated: true })
-                }
+                Some(_) => Came::outcome(Outcome::Reservation { reservation: present.reservation, repeated: true }),
                 None => Came::Again(Some(Some(present))),
             }
         }

@@ -167,12 +167,7 @@ pub async fn elements(link: &mut Link, keys: &Keys, from: &str, count: usize) ->
 }
 
 /// Entries of the feed after a cursor, at most `limit`.
-pub async fn entries(
-    link: &mut Link,
-    keys: &Keys,
-    after: Cursor,
-    limit: usize,
-) -> Result<Vec<Arc<Entry>>, ReadError> {
+pub async fn entries(link: &mut Link, keys: &Keys, after: Cursor, limit: usize) -> Result<Vec<Arc<Entry>>, ReadError> {
     let mut found = Vec::new();
     // The id of an element is the place of its last entry: the one that has `after + 1` comes first.
     let mut from = format!("{}-0", after.saturating_add(1));
@@ -274,13 +269,8 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
         }
         let mut buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)> = by_resource.into_iter().collect();
         buckets.iter_mut().for_each(|(_, levels)| levels.sort_by_key(|(index, _)| *index));
-        let snapshot = Snapshot {
-            seq,
-            network_version: begin.version,
-            document,
-            applied_at: begin.applied_at,
-            buckets,
-        };
+        let snapshot =
+            Snapshot { seq, network_version: begin.version, document, applied_at: begin.applied_at, buckets };
         return Ok((snapshot, last));
     }
     Err(ReadError::Link(LinkError::Refused("the network changes faster than it can be read".to_owned())))

@@ -60,7 +60,8 @@ async fn list(link: &mut Link, keys: &Keys, before: &[(ResourceId, i32)]) -> Res
     if !resources.is_empty() {
         let wanted: FxHashMap<&str, i32> = resources.iter().map(|(r, (kept, _))| (r.as_str(), *kept)).collect();
         let found = reading::buckets(link, keys, |name| wanted.contains_key(name)).await?;
-        let mut found: Vec<_> = found.into_keys().filter(|(r, i)| wanted.get(r.as_str()).is_some_and(|kept| i < kept)).collect();
+        let mut found: Vec<_> =
+            found.into_keys().filter(|(r, i)| wanted.get(r.as_str()).is_some_and(|kept| i < kept)).collect();
         found.sort();
         drop(wanted);
         for (resource, index) in found {

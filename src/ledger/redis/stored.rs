@@ -180,7 +180,8 @@ pub fn write_level(level: &BucketLevel) -> Vec<u8> {
 pub fn read_level(value: &[u8]) -> Result<BucketLevel, Unreadable> {
     const WHAT: &str = "bucket";
     let number = |at: usize| value.get(at..at + 8).and_then(|b| b.try_into().ok()).map(i64::from_be_bytes);
-    let (Some(set), Some(held), Some(confirmed), Some(fulfilled)) = (number(0), number(8), number(16), number(24)) else {
+    let (Some(set), Some(held), Some(confirmed), Some(fulfilled)) = (number(0), number(8), number(16), number(24))
+    else {
         return unreadable(WHAT, format!("it has {} bytes", value.len()));
     };
     let mut pools = Vec::new();

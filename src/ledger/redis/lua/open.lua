@@ -170,9 +170,9 @@ local function expire(members)
       held[#held + 1] = string.sub(v, 1, 16) .. 'E' .. string.sub(v, 18)
       when[#when + 1], when[#when + 2] = number(ends[i] + KEEP), 'r' .. id
       local size, pos = unbin('>I4', v, 42)
-      local stop, name = pos + size, nil
+      local stop, name, pool, units = pos + size, nil, nil, nil
       while pos < stop do
-        name, _, _, pos = unbin('>ssl', v, pos)
+        name, pool, units, pos = unbin('>ssl', v, pos)
         if not numbers[name] then
           names[#names + 1] = name
           numbers[name] = #names
