@@ -178,11 +178,25 @@ def check_variables():
     if "SURETY_REDIS_PASSWORD_FILE" not in source:
         print("!! SKIPPED: variables of the Redis store: this version of the program has no Redis store")
         return
-    # compose's own, for choosing an image.
-    known = set(re.findall(r"\bSURETY_[A-Z_]+", source)) | {"SURETY_IMAGE"}
+    # Those of compose.yaml and two-servers themselves: what to run.
+    known = set(re.findall(r"\bSURETY_[A-Z_]+", source)) | {"SURETY_IMAGE", "SURETY_PROGRAM"}
     for path in [DEPLOY / "Dockerfile", DEPLOY / "compose.yaml", DEPLOY / "helm/surety/templates/deployment.yaml", DEPLOY / "two-servers"]:
         for name in sorted(set(re.findall(r"\bSURETY_[A-Z_]+", path.read_text(encoding="utf-8"))) - known):
             fault(path.name, f"sets {name}, which the program does not read")
+
+
+def check_links():
+    """Links of the page on deploying, to files and headings of this project."""
+    page = pathlib.Path("docs/deploying.md")
+    for target in re.findall(r"\]\(([^)]+)\)", text(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page.parent / path).resolve() if path else ROOT / page
+        if not file.exists():
+            fault(page, f"links to {target}, which is not there")
+        elif anchor and anchor not in anchors(file.relative_to(ROOT)):
+            fault(page, f"links to {target}, which has no such heading")
 
 
 def check_compose():
@@ -217,6 +231,7 @@ def main():
     check_dashboard(known, labels, promql)
     check_variables()
     check_compose()
+    check_links()
     for line in faults:
         print(line)
     print(f"{len(kinds)} metrics, {len(alerts)} alerts: {len(faults)} disagreements")
