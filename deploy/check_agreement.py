@@ -180,8 +180,9 @@ def check_variables():
         return
     # Those of compose.yaml and two-servers themselves: what to run.
     known = set(re.findall(r"\bSURETY_[A-Z_]+", source)) | {"SURETY_IMAGE", "SURETY_PROGRAM"}
-    for path in [DEPLOY / "Dockerfile", DEPLOY / "compose.yaml", DEPLOY / "helm/surety/templates/deployment.yaml", DEPLOY / "two-servers"]:
-        for name in sorted(set(re.findall(r"\bSURETY_[A-Z_]+", path.read_text(encoding="utf-8"))) - known):
+    for path in [DEPLOY / name for name in ("Dockerfile", "compose.yaml", "helm/surety/templates/deployment.yaml", "two-servers")]:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+        for name in sorted(set(re.findall(r"\bSURETY_[A-Z_]+", "\n".join(lines))) - known):
             fault(path.name, f"sets {name}, which the program does not read")
 
 
