@@ -18,6 +18,7 @@ use crate::app::request::{ApplyNetworkRequest, SupplyLine};
 use crate::app::{App, AppError};
 use crate::clock::Clock;
 use crate::domain::id::NetworkId;
+use crate::domain::time::Span;
 use crate::edge::from_proto;
 use crate::edge::layers::deadline::DeadlineLayer;
 use crate::edge::layers::explain::ExplainLayer;
@@ -52,6 +53,8 @@ const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
 const CLOSING: Duration = Duration::from_secs(5);
 /// How often health is compared with the truth.
 const HEALTH_EVERY: Duration = Duration::from_millis(50);
+/// The name under which health says whether the ledger is followed; all others say whether calls are answered.
+pub const LEDGER_HEALTH: &str = "surety.ledger";
 
 /// Where capacity is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,8 @@ pub struct Config {
     pub max_streams: usize,
     /// The longest that a unary call may take, also when its caller would wait longer.
     pub max_unary: Duration,
+    /// How long what takes nothing is answered from what was last known when the store is away; zero: not at all.
+    pub stale_reads: Duration,
     /// How long the service goes on once it is told to stop and health says so, for those who look at it from time to time.
     pub notice: Duration,
     /// How long calls in flight may take to finish once the service is told to stop.
@@ -124,15 +129,29 @@ pub struct Ready {
 
 impl Ready {
     /// Opens the store, reads what it left, applies the network and the plan.
-    pub async fn open(mut config: Config) -> Result<Ready, ServerError> {
+    pub async fn open(config: Config) -> Result<Ready, ServerError> {
+        let ledger = open_ledger(&config, &config.telemetry.metrics()).await?;
+        Ready::on(ledger, config).await
+    }
+
+    /// The same on a ledger that was opened already; `config.store` is not looked at.
+    pub async fn on(ledger: Arc<dyn Ledger>, mut config: Config) -> Result<Ready, ServerError> {
         let metrics = config.telemetry.metrics();
-        let ledger = open_ledger(&config, &metrics).await?;
         let views = Views::new(from_proto::network_document);
         ledger.subscribe(Arc::clone(&views) as Arc<_>).await?;
         let stop = CancellationToken::new();
-        let app =
-            App::new(Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&config.clock), metrics.clone(), stop.clone());
         let clock = Arc::clone(&config.clock);
+        let stale_reads = Span(i64::try_from(config.stale_reads.as_micros()).unwrap_or(i64::MAX));
+        let app = App::new(
+            Arc::clone(&ledger),
+            Arc::clone(&views),
+            Arc::clone(&clock),
+            metrics.clone(),
+            stale_reads,
+            stop.clone(),
+        );
+        let followed = Arc::clone(&views);
+        metrics.observe_view_current(move || followed.are_current());
         metrics.observe_view_age(move || {
             let age = clock.now().0.saturating_sub(views.fresh_at().0);
             u64::try_from(age).ok().map(Duration::from_micros)
@@ -204,15 +223,16 @@ impl Ready {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let (health, health_service) = tonic_health::server::health_reporter();
-        let report = |status: ServingStatus| {
+        let report = |status: Status| {
             let health = health.clone();
             async move {
                 for service in ["", PROMISES, OPERATIONS, OFFERS] {
-                    health.set_service_status(service, status).await;
+                    health.set_service_status(service, serving(status.answers)).await;
                 }
+                health.set_service_status(LEDGER_HEALTH, serving(status.follows)).await;
             }
         };
-        report(status_of(&app)).await;
+        report(Status::of(&app)).await;
 
         let router = Server::builder()
             .tcp_nodelay(true)
@@ -243,12 +263,12 @@ impl Ready {
         let serving = router.serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
         tokio::pin!(serving);
         let watching = async {
-            let mut told = status_of(&app);
+            let mut told = Status::of(&app);
             loop {
                 tokio::time::sleep(HEALTH_EVERY).await;
-                let now = status_of(&app);
+                let now = Status::of(&app);
                 if now != told {
-                    info!(serving = now == ServingStatus::Serving, "health changed");
+                    info!(serving = now.answers, ledger = now.follows, "health changed");
                     report(now).await;
                     told = now;
                 }
@@ -263,7 +283,7 @@ impl Ready {
             Some(ended) => ended,
             None => {
                 info!("told to stop; health says so, then calls in flight finish");
-                report(ServingStatus::NotServing).await;
+                report(Status::STOPPING).await;
                 // Those who ask health send their next calls elsewhere before the port is closed.
                 let ended_early = tokio::time::timeout(config.notice, &mut serving).await;
                 stop.cancel();
@@ -301,8 +321,25 @@ async fn finish(
     ended.map_err(ServerError::from)
 }
 
-fn status_of(app: &App) -> ServingStatus {
-    if app.is_current() { ServingStatus::Serving } else { ServingStatus::NotServing }
+/// What health says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Status {
+    /// What takes nothing is answered.
+    answers: bool,
+    /// The ledger is followed, in every network.
+    follows: bool,
+}
+
+impl Status {
+    const STOPPING: Status = Status { answers: false, follows: false };
+
+    fn of(app: &App) -> Status {
+        Status { answers: app.can_read(), follows: app.is_current() }
+    }
+}
+
+fn serving(yes: bool) -> ServingStatus {
+    if yes { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
 async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledger>, ServerError> {

@@ -65,6 +65,7 @@ fn main() {
                     max_requests: 100_000,
                     max_streams: 1_000,
                     max_unary: Duration::from_secs(30),
+                    stale_reads: Duration::from_secs(30),
                     notice: Duration::ZERO,
                     drain: Duration::from_secs(1),
                     network: Some(serde_json::from_str(NETWORK).expect("the network of this benchmark")),

@@ -11,6 +11,7 @@ use crate::domain::limits::{MAX_AMENDMENTS, MAX_REPLANS};
 use crate::domain::reservation::{Reservation, State};
 use crate::ledger::command::{Amend, Command, Outcome, Refusal};
 use crate::planner::{self, Detail, GivenBack};
+use crate::view::Reading;
 
 /// What came of an amendment.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ impl App {
         // The version for which the view is known to show all that was stored.
         let mut shown = None;
         for _ in 0..MAX_REPLANS {
-            let view = self.view(network)?;
+            let Reading { view, as_of } = self.view(network, now)?;
             let old = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
             if let Some(done) =
                 old.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == request.request_id)
@@ -61,7 +62,7 @@ impl App {
             };
             let resolved = planner::resolve(&view.network, &ask).map_err(AppError::Unknown)?;
             let free = GivenBack::new(&view.network, &*view, &old.draws, held);
-            let planned = planner::quote(&view.network, &free, &resolved, now, self.as_of(now), Detail::Full);
+            let planned = planner::quote(&view.network, &free, &resolved, now, as_of, Detail::Full);
             let answer = planned.answer;
             let wanted = match answer.verdict {
                 Verdict::Promised => true,

@@ -9,9 +9,9 @@ use crate::domain::bucket::Availability;
 use crate::domain::id::{NetworkId, ResourceId};
 use crate::domain::limits::MAX_REPLANS;
 use crate::domain::network::{Kind, Network, ResourceIdx};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 use crate::ledger::command::{ApplyNetwork, Command, Outcome, Refusal, SetSupply, SupplyRun};
-use crate::view::NetworkView;
+use crate::view::{NetworkView, NoReading};
 
 impl App {
     /// Replaces the network, or with `validate_only` says whether it could be. Returns the version: the new one, or, where
@@ -26,10 +26,15 @@ impl App {
         let ApplyNetworkRequest { document, network: checked, validate_only } = request;
         let checked = Arc::new(checked);
         for _ in 0..MAX_REPLANS {
-            if !self.views.are_current() {
+            let present = match self.views.read(network, self.clock.now(), Span::ZERO) {
+                Ok(reading) => Some(reading.view),
+                Err(NoReading::Unknown) => None,
+                Err(NoReading::NotNow) => return Err(AppError::Unavailable),
+            };
+            // Which resources a network drops can't be told where the one before can't be read.
+            if present.as_ref().is_some_and(|view| view.unreadable) {
                 return Err(AppError::Unavailable);
             }
-            let present = self.views.get(network);
             let dropped = present.as_ref().map_or_else(Vec::new, |view| dropped(&view.network, &checked));
             let base_version = present.as_ref().map_or(0, |view| view.version);
             if validate_only {
@@ -93,7 +98,7 @@ impl App {
 
     /// The network's document and version; of a network that was never applied, nothing and 0.
     pub fn get_network(&self, network: &NetworkId) -> Result<(Arc<[u8]>, i64), AppError> {
-        let view = self.view(network)?;
+        let view = self.view(network, self.clock.now())?.view;
         Ok((Arc::clone(&view.document), view.version))
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::network::{Kind, ResourceIdx};
 impl App {
     /// What the ledger has already: the network's version, and whether any supply was ever set.
     pub fn what_is_kept(&self, network: &NetworkId) -> Result<(i64, bool), AppError> {
-        let view = self.view(network)?;
+        let view = self.view(network, self.clock.now())?.view;
         let resources = (0..view.network.resources().len()).map(ResourceIdx::new);
         let planned = resources.into_iter().any(|at| view.levels(at).last_set().is_some());
         Ok((view.version, planned))
@@ -21,9 +21,9 @@ impl App {
     /// The buckets of one resource, or of all of a site, over some days. Receipts of stock that came earlier are listed too while
     /// something of them is left: they are the stock on hand.
     pub fn list_buckets(&self, network: &NetworkId, request: &BucketsRequest) -> Result<Vec<BucketRow>, AppError> {
-        let view = self.view(network)?;
-        let network = &view.network;
         let now = self.clock.now();
+        let view = self.view(network, now)?.view;
+        let network = &view.network;
         let resources: Vec<ResourceIdx> = match &request.of {
             BucketsOf::Resource(id) => match network.find_resource(id.as_str()) {
                 Some(resource) => vec![resource],

@@ -13,8 +13,9 @@ impl App {
         network: &NetworkId,
         request: &PromiseDatesRequest,
     ) -> Result<Vec<PromiseDate>, AppError> {
-        let view = self.view(network)?;
+        let now = self.clock.now();
+        let view = self.view(network, now)?.view;
         let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
-        Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, self.clock.now()))
+        Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, now))
     }
 }

@@ -84,8 +84,8 @@ pub enum AppError {
     /// The caller's deadline passed.
     #[error("the deadline passed before the answer; nothing was taken")]
     DeadlineExceeded,
-    /// The store can't be reached.
-    #[error("the store can't be reached; nothing was applied")]
+    /// The store can't be reached, or what it holds is not known for certain at the moment.
+    #[error("the store can't be reached or is being read anew; nothing was applied")]
     Unavailable,
     /// The store failed while the change was made; the same request sent again finds out what came of it.
     #[error("the store failed midway; send the same request again to learn what came of it")]

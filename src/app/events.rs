@@ -7,11 +7,13 @@ use tokio::sync::mpsc;
 use super::request::Since;
 use super::response::{BucketRow, Event, EventRow};
 use super::supply::bucket_row;
-use super::{App, AppError};
-use crate::domain::id::NetworkId;
+use super::{App, AppError, unread};
+use crate::domain::bucket::BucketLevel;
+use crate::domain::id::{NetworkId, ResourceId};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
 use crate::ledger::feed::{Change, Entry};
+use crate::view::NetworkView;
 
 /// Entries that are read at a time.
 const PAGE: usize = 256;
@@ -25,7 +27,7 @@ impl App {
         network: NetworkId,
         since: Since,
     ) -> Result<mpsc::Receiver<Result<EventRow, AppError>>, AppError> {
-        self.view(&network)?;
+        let edition = self.views.edition(&network).map_err(|error| unread(error, &network))?;
         let mut changes = self.views.changes(&network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
         let failed = |error| AppError::from_ledger(error, &network);
         let newest = self.ledger.newest(&network).await.map_err(failed)?;
@@ -51,6 +53,8 @@ impl App {
         let (events, stream) = mpsc::channel(BUFFER);
         let app = Arc::clone(self);
         tokio::spawn(async move {
+            // The store may have lost what was told before, or tell what the view can't place.
+            let is_void = || app.views.edition(&network) != Ok(edition);
             loop {
                 changes.mark_unchanged();
                 let page = app.ledger.entries(&network, seen, PAGE).await;
@@ -64,7 +68,11 @@ impl App {
                 };
                 let full = entries.len() == PAGE;
                 for entry in &entries {
-                    let told: Vec<Event> = app.told(&network, entry);
+                    let view = app.views.get(&network);
+                    if is_void() {
+                        break;
+                    }
+                    let told: Vec<Event> = told(view.as_deref(), entry);
                     let last = told.len().saturating_sub(1);
                     for (i, event) in told.into_iter().enumerate() {
                         // Who stops between two events of one entry is told the whole entry again.
@@ -75,6 +83,11 @@ impl App {
                         }
                     }
                     seen = entry.seq;
+                }
+                if is_void() {
+                    // Who follows comes again, and learns then whether the cursor still means something.
+                    let _gone = events.send(Err(AppError::Unavailable)).await;
+                    return;
                 }
                 if full {
                     continue;
@@ -88,30 +101,26 @@ impl App {
         });
         Ok(stream)
     }
+}
 
-    /// What an entry tells, in order; some changes are nobody's business.
-    fn told(&self, network: &NetworkId, entry: &Entry) -> Vec<Event> {
-        let view = self.views.get(network);
-        let row =
-            |resource: &str, index: i32, level: &crate::domain::bucket::BucketLevel, at: Moment| -> Option<BucketRow> {
-                let view = view.as_ref()?;
-                let resource = view.network.resource(view.network.find_resource(resource)?);
-                Some(bucket_row(&view.network, resource, index, level.clone(), at))
-            };
-        entry
-            .changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Bucket { resource, index, level } => {
-                    row(resource.as_str(), *index, level, entry.at).map(Event::Bucket)
-                }
-                Change::Reservation(reservation) => Some(Event::Reservation(Arc::clone(reservation))),
-                Change::Undone(reservation) => Some(Event::Reservation(Arc::new(undone(reservation, entry.at)))),
-                Change::Network { version, .. } => Some(Event::Network(*version)),
-                Change::Forgotten { .. } => None,
-            })
-            .collect()
-    }
+/// What an entry tells, in order; some changes are nobody's business.
+fn told(view: Option<&NetworkView>, entry: &Entry) -> Vec<Event> {
+    let row = |resource: &ResourceId, index: i32, level: &BucketLevel| -> Option<BucketRow> {
+        let network = &view?.network;
+        let resource = network.resource(network.find_resource(resource.as_str())?);
+        Some(bucket_row(network, resource, index, level.clone(), entry.at))
+    };
+    entry
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Bucket { resource, index, level } => row(resource, *index, level).map(Event::Bucket),
+            Change::Reservation(reservation) => Some(Event::Reservation(Arc::clone(reservation))),
+            Change::Undone(reservation) => Some(Event::Reservation(Arc::new(undone(reservation, entry.at)))),
+            Change::Network { version, .. } => Some(Event::Network(*version)),
+            Change::Forgotten { .. } => None,
+        })
+        .collect()
 }
 
 /// To those who follow, an undone reservation was given back.

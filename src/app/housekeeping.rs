@@ -20,7 +20,7 @@ impl App {
     /// Runs until the service stops.
     pub async fn keep_house(self: Arc<Self>) {
         loop {
-            for (network, view) in self.views.all() {
+            for (network, view) in self.views.followed() {
                 let before = self.over(&view);
                 if before.is_empty() {
                     continue;

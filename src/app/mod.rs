@@ -13,6 +13,8 @@ pub mod request;
 mod reservations;
 pub mod response;
 mod supply;
+#[cfg(test)]
+mod tests;
 mod watch_quote;
 
 use std::sync::Arc;
@@ -25,11 +27,11 @@ pub use error::AppError;
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::reservation::{Fingerprint, Reservation};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 use crate::ledger::Ledger;
 use crate::ledger::command::{Command, Outcome, Refusal};
 use crate::telemetry::Metrics;
-use crate::view::{NetworkView, Views};
+use crate::view::{NoReading, Reading, Views};
 
 /// The service without its transport.
 pub struct App {
@@ -37,25 +39,39 @@ pub struct App {
     views: Arc<Views>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    /// How long answers that take nothing rest on what was known when the ledger's feed was cut; zero: not at all.
+    stale_reads: Span,
     /// Ends what runs by itself: streams, housekeeping.
     stop: CancellationToken,
 }
 
 impl App {
-    /// The service on a ledger whose feed the views follow.
+    /// The service on a ledger whose feed the views follow. `stale_reads`: how long answers that take nothing rest on what was
+    /// known when the feed was cut; zero: not at all.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         views: Arc<Views>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
+        stale_reads: Span,
         stop: CancellationToken,
     ) -> Arc<App> {
-        Arc::new(App { ledger, views, clock, metrics, stop })
+        Arc::new(App { ledger, views, clock, metrics, stale_reads, stop })
     }
 
-    /// Whether answers rest on the ledger's present state.
+    /// Whether answers rest on the ledger's present state, in every network.
     pub fn is_current(&self) -> bool {
         self.views.are_current()
+    }
+
+    /// Whether what takes nothing is answered at the moment. The network `default` speaks for all: a void one of many is no
+    /// reason to send the callers of all others away.
+    pub fn can_read(&self) -> bool {
+        match self.view(&NetworkId::default_network(), self.clock.now()) {
+            Ok(reading) => !reading.view.unreadable,
+            // "There is no such network" is an answer.
+            Err(error) => matches!(error, AppError::UnknownNetwork(_)),
+        }
     }
 
     /// The service's clock (rule 5).
@@ -63,17 +79,19 @@ impl App {
         self.clock.now()
     }
 
-    fn view(&self, network: &NetworkId) -> Result<Arc<NetworkView>, AppError> {
-        if let Some(view) = self.views.get(network) {
-            return Ok(view);
-        }
-        // Before the first full read, nothing is known of any network.
-        Err(if self.views.are_current() { AppError::UnknownNetwork(network.clone()) } else { AppError::Unavailable })
+    /// The network, for an answer at `now`. What takes nothing is answered from it while it is followed, and for `stale_reads`
+    /// after. What is to be taken is planned on it by the same rule: a yes is the ledger's to judge (rule 19), a no rests on
+    /// the view alone.
+    fn view(&self, network: &NetworkId, now: Moment) -> Result<Reading, AppError> {
+        self.views.read(network, now, self.stale_reads).map_err(|error| unread(error, network))
     }
 
-    /// The state that a plan made at `now` reads: never from the future.
-    fn as_of(&self, now: Moment) -> Moment {
-        self.views.fresh_at().min(now)
+    /// For calls that the ledger answers: whether there is such a network, as far as is known.
+    fn exists(&self, network: &NetworkId) -> Result<(), AppError> {
+        match self.views.edition(network) {
+            Ok(_) | Err(NoReading::NotNow) => Ok(()),
+            Err(error @ NoReading::Unknown) => Err(unread(error, network)),
+        }
     }
 
     async fn execute(
@@ -121,6 +139,13 @@ impl App {
             Outcome::Refused(Refusal::AlreadyExists) => Err(AppError::RequestIdTaken(id.clone())),
             other => Err(unexpected("Recall", &other)),
         }
+    }
+}
+
+fn unread(error: NoReading, network: &NetworkId) -> AppError {
+    match error {
+        NoReading::Unknown => AppError::UnknownNetwork(network.clone()),
+        NoReading::NotNow => AppError::Unavailable,
     }
 }
 

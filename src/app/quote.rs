@@ -1,10 +1,10 @@
 //! "Can we promise these lines by this date?", and where asked for, the capacity taken in the same step as the answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::request::QuoteRequest;
-use super::{App, AppError, unexpected};
+use super::{App, AppError, unexpected, unread};
 use crate::domain::answer::{Answer, Verdict};
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::MAX_REPLANS;
@@ -13,6 +13,10 @@ use crate::domain::time::Span;
 use crate::ledger::command::{Command, Hold, Outcome, Refusal};
 use crate::planner::{self, Detail};
 use crate::telemetry::metrics::{QuoteKind, QuoteVerdict};
+use crate::view::Reading;
+
+/// How often who waits for the view makes sure that it is followed still.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// An answer, and what was taken with it.
 #[derive(Clone, Debug)]
@@ -55,9 +59,9 @@ impl App {
     /// Reads only.
     fn plan(&self, network: &NetworkId, request: &QuoteRequest) -> Result<Answer, AppError> {
         let now = self.clock.now();
-        let view = self.view(network)?;
+        let Reading { view, as_of } = self.view(network, now)?;
         let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
-        Ok(planner::quote(&view.network, &*view, &ask, now, self.as_of(now), Detail::Full).answer)
+        Ok(planner::quote(&view.network, &*view, &ask, now, as_of, Detail::Full).answer)
     }
 
     async fn quote_and_hold(
@@ -72,7 +76,7 @@ impl App {
         let ask = Arc::new(request.ask);
         self.give_back_due(network, now, give_up_at).await?;
         for attempt in 1..=MAX_REPLANS {
-            let view = self.view(network)?;
+            let Reading { view, as_of } = self.view(network, now)?;
             let resolved = match planner::resolve(&view.network, &ask) {
                 Ok(resolved) => resolved,
                 // What was promised before stays promised, also when the network has moved on since.
@@ -83,7 +87,7 @@ impl App {
                     };
                 }
             };
-            let planned = planner::quote(&view.network, &*view, &resolved, now, self.as_of(now), Detail::Full);
+            let planned = planner::quote(&view.network, &*view, &resolved, now, as_of, Detail::Full);
             let wanted = match planned.answer.verdict {
                 Verdict::Promised => true,
                 Verdict::Later => request.accept_later,
@@ -130,15 +134,20 @@ impl App {
         Err(AppError::Contended { attempts: MAX_REPLANS })
     }
 
-    /// Waits until the view shows this version of the network, or a later one.
+    /// Waits until the view shows this version of the network, or a later one. A feed that is cut meanwhile ends the wait.
     pub(super) async fn await_network(&self, network: &NetworkId, version: i64) -> Result<(), AppError> {
         let mut changes = self.views.changes(network).ok_or_else(|| AppError::UnknownNetwork(network.clone()))?;
-        while self.view(network)?.version < version {
-            if changes.changed().await.is_err() {
+        loop {
+            let now = self.clock.now();
+            let reading = self.views.read(network, now, Span::ZERO).map_err(|error| unread(error, network))?;
+            if reading.view.version >= version {
+                return Ok(());
+            }
+            // A feed that is cut tells no change.
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await {
                 return Err(AppError::Unavailable);
             }
         }
-        Ok(())
     }
 }
 

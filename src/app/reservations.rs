@@ -61,9 +61,9 @@ impl App {
 
     /// What the standing plan gives each bucket that a reservation drew on, for taking it again.
     async fn standing_of(&self, network: &NetworkId, id: &ReservationId) -> Result<Retake, AppError> {
-        let view = self.view(network)?;
-        let reservation = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
         let now = self.clock.now();
+        let view = self.view(network, now)?.view;
+        let reservation = self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))?;
         let standing = reservation
             .draws
             .iter()
@@ -124,7 +124,7 @@ impl App {
 
     /// One reservation with its evidence.
     pub async fn get_reservation(&self, network: &NetworkId, id: &ReservationId) -> Result<Arc<Reservation>, AppError> {
-        self.view(network)?;
+        self.exists(network)?;
         self.stored(network, id).await?.ok_or_else(|| AppError::UnknownReservation(id.clone()))
     }
 
@@ -134,11 +134,11 @@ impl App {
         network: &NetworkId,
         request: &ReservationsRequest,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), AppError> {
-        let view = self.view(network)?;
+        self.exists(network)?;
         let filter =
             ReservationFilter { at_risk: request.at_risk, resource: request.resource.clone(), state: request.state };
         if let Some(resource) = &filter.resource
-            && view.network.find_resource(resource.as_str()).is_none()
+            && self.view(network, self.clock.now())?.view.network.find_resource(resource.as_str()).is_none()
         {
             return Err(AppError::unknown("resource", "resource", resource.as_str()));
         }

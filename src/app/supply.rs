@@ -23,8 +23,8 @@ impl App {
         give_up_at: Option<Instant>,
     ) -> Result<i64, AppError> {
         for _ in 0..MAX_REPLANS {
-            let view = self.view(network)?;
             let now = self.clock.now();
+            let view = self.view(network, now)?.view;
             let mut faults = Faults::new();
             let runs: Vec<SupplyRun> = lines
                 .iter()
@@ -77,8 +77,8 @@ impl App {
         give_up_at: Option<Instant>,
     ) -> Result<Vec<BucketRow>, AppError> {
         for _ in 0..MAX_REPLANS {
-            let view = self.view(network)?;
             let now = self.clock.now();
+            let view = self.view(network, now)?.view;
             let mut faults = Faults::new();
             let at = |field: &str| field.to_owned();
             let found = first_bucket(&view.network, request.resource.as_str(), request.start, at, &mut faults);

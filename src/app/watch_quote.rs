@@ -11,6 +11,7 @@ use crate::domain::ask::Ask;
 use crate::domain::id::NetworkId;
 use crate::domain::time::{Moment, SECOND};
 use crate::planner::{self, Detail};
+use crate::view::Reading;
 
 /// Changes that come within this time of each other are answered once.
 const GATHER: Duration = Duration::from_millis(20);
@@ -78,9 +79,9 @@ impl App {
 
     fn look(&self, network: &NetworkId, ask: &Ask) -> Result<(Moment, Answer), AppError> {
         let now = self.clock.now();
-        let view = self.view(network)?;
+        let Reading { view, as_of } = self.view(network, now)?;
         let resolved = planner::resolve(&view.network, ask).map_err(AppError::Unknown)?;
-        Ok((now, planner::quote(&view.network, &*view, &resolved, now, self.as_of(now), Detail::Full).answer))
+        Ok((now, planner::quote(&view.network, &*view, &resolved, now, as_of, Detail::Full).answer))
     }
 }
 

@@ -58,6 +58,7 @@ fn facts(prepared: &Prepared) -> Vec<(&'static str, String)> {
         ("supply", supply.unwrap_or_else(|| none("none at the start"))),
         ("clock", options.clock.map_or_else(|| none("the system's"), |at| format!("begins at {at}"))),
         ("threads", options.threads.map_or_else(|| none("one a core"), |n| n.to_string())),
+        ("stale-reads", seconds(options.stale_reads)),
         ("max-in-flight", options.max_in_flight.to_string()),
         ("max-streams", options.max_streams.to_string()),
         ("drain-timeout", seconds(options.drain_timeout)),

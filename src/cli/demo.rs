@@ -88,6 +88,7 @@ pub fn run(args: &DemoArgs, console: &mut Console<'_>) -> Result<Exit, Failure> 
         max_requests: 1_000,
         max_streams: 100,
         max_unary: Duration::from_secs(30),
+        stale_reads: Duration::from_secs(30),
         notice: Duration::ZERO,
         drain: Duration::from_secs(1),
         network: Some(network),

@@ -33,6 +33,9 @@ pub const DEFAULT_MAX_STREAMS: &str = "10000";
 pub const DEFAULT_DRAIN_TIMEOUT: &str = "20s";
 /// How long to go on once told to stop: a second, in which whoever looks at health every few hundred milliseconds notices.
 pub const DEFAULT_STOP_NOTICE: &str = "1s";
+/// How long quotes go on without the store: long enough for it to be started again, and a shop had better show dates that
+/// were right half a minute ago than none.
+pub const DEFAULT_STALE_READS: &str = "30s";
 /// The longest a unary call may take: loading the largest network takes tens of seconds.
 const MAX_UNARY: Duration = Duration::from_secs(120);
 /// The standard OpenTelemetry variable, read when `--otlp-endpoint` is not given.
@@ -59,6 +62,9 @@ pub struct ServeArgs {
     /// How many threads to work with; one a core if not given
     #[arg(long, env = "SURETY_THREADS", value_name = "N")]
     pub threads: Option<String>,
+    /// How long to answer what takes nothing from what was last known while the store is away; 0s for not at all
+    #[arg(long, env = "SURETY_STALE_READS", value_name = "DURATION", default_value = DEFAULT_STALE_READS)]
+    pub stale_reads: String,
 
     /// How many calls to work on at once; more are refused with the advice when to come again
     #[arg(long, env = "SURETY_MAX_IN_FLIGHT", value_name = "N", default_value = DEFAULT_MAX_IN_FLIGHT,
@@ -128,6 +134,8 @@ pub struct ServeOptions {
     pub clock: Option<Moment>,
     /// Worker threads; None: one a core.
     pub threads: Option<usize>,
+    /// How long what takes nothing is answered while the store is away; zero: not at all.
+    pub stale_reads: Duration,
     /// Unary calls at once, over all connections.
     pub max_in_flight: usize,
     /// Streams at once, over all connections.
@@ -184,6 +192,7 @@ impl ServeArgs {
                 Duration::MAX
             }
         };
+        let stale_reads = length("--stale-reads", &self.stale_reads);
         let drain_timeout = length("--drain-timeout", &self.drain_timeout);
         let stop_notice = length("--stop-notice", &self.stop_notice);
         let metric_interval = length("--metric-interval", &self.metric_interval);
@@ -222,6 +231,7 @@ impl ServeArgs {
             supply_file: self.supply.clone(),
             clock: clock.map(Moment::from_timestamp),
             threads,
+            stale_reads,
             max_in_flight,
             max_streams,
             drain_timeout,
@@ -329,6 +339,7 @@ pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit
         max_requests: options.max_in_flight,
         max_streams: options.max_streams,
         max_unary: MAX_UNARY,
+        stale_reads: options.stale_reads,
         notice: options.stop_notice,
         drain: options.drain_timeout,
         network: network.as_ref().map(|file| file.network.clone()),

@@ -214,6 +214,7 @@ fn a_service_has_defaults_for_everything() {
     assert_eq!(options.store, StoreChoice::Memory);
     assert_eq!((options.max_in_flight, options.max_streams), (4_096, 10_000));
     assert_eq!(options.stop_notice, std::time::Duration::from_secs(1));
+    assert_eq!(options.stale_reads, std::time::Duration::from_secs(30));
     assert_eq!((options.clock, options.threads, options.otlp_endpoint), (None, None, None));
     assert!(!options.log_json);
 }
@@ -221,7 +222,7 @@ fn a_service_has_defaults_for_everything() {
 #[test]
 fn a_service_is_told_all_of_its_faults_at_once() {
     let words = "--listen 7070 --store disk:/x --clock 2026-12-01 --threads 0 --max-in-flight 0 --max-streams many \
-                 --drain-timeout 5 --stop-notice soon --log-format xml --log-filter a=b=c --otlp-endpoint https://c:4317 \
+                 --stale-reads never --drain-timeout 5 --stop-notice soon --log-format xml --log-filter a=b=c --otlp-endpoint https://c:4317 \
                  --trace-sample-ratio 2 --metric-interval 0s";
     let faults = serve(words).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
@@ -234,6 +235,7 @@ fn a_service_is_told_all_of_its_faults_at_once() {
             "--threads",
             "--max-in-flight",
             "--max-streams",
+            "--stale-reads",
             "--drain-timeout",
             "--stop-notice",
             "--metric-interval",
@@ -244,7 +246,9 @@ fn a_service_is_told_all_of_its_faults_at_once() {
         ],
         "{faults:#?}"
     );
-    for good in ["--listen localhost:0", "--listen [::1]:7070", "--clock 2026-12-01T09:00:00Z", "--stop-notice 5s"] {
+    let one_by_one =
+        ["--listen localhost:0", "--listen [::1]:7070", "--clock 2026-12-01T09:00:00Z", "--stop-notice 5s"];
+    for good in one_by_one.iter().chain(&["--stale-reads 0s"]) {
         assert!(serve(&format!("--store memory: {good}")).is_ok(), "{good}");
     }
 }

@@ -215,6 +215,11 @@ impl Metrics {
             .build();
     }
 
+    /// From now on, whether availability in memory follows the ledger is what `current` says. To be called once.
+    pub fn observe_view_current(&self, current: impl Fn() -> bool + Send + Sync + 'static) {
+        self.observe(names::VIEW_CURRENT, move || u64::from(current()));
+    }
+
     /// From now on, the commands that wait for the ledger are what `depth` says. To be called once.
     pub fn observe_queue_depth(&self, depth: impl Fn() -> u64 + Send + Sync + 'static) {
         self.observe(names::LEDGER_QUEUE_DEPTH, depth);

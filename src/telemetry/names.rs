@@ -91,6 +91,12 @@ pub const LEDGER_QUEUE_DEPTH: MetricName =
 pub const VIEW_AGE: MetricName =
     metric("surety.view.age", "s", "How far availability in memory is behind the ledger; the worst of all networks.");
 /// Gauge.
+pub const VIEW_CURRENT: MetricName = metric(
+    "surety.view.current",
+    "{ledger}",
+    "Ledgers that availability in memory follows: 1, or 0 while the store is away or a network is read anew.",
+);
+/// Gauge.
 pub const REQUESTS_IN_FLIGHT: MetricName =
     metric("surety.requests.in_flight", "{request}", "Unary calls being worked on, probes not counted.");
 /// Gauge.
@@ -102,7 +108,7 @@ pub const OPEN_WATCHES: MetricName =
 pub const SHED: MetricName = metric("surety.shed", "{call}", "Calls refused because the server was at its limit.");
 
 /// Every metric, for documentation and for tests.
-pub const ALL: [MetricName; 17] = [
+pub const ALL: [MetricName; 18] = [
     RPC_SERVER_CALL_DURATION,
     SPANS_PROCESSED,
     SPANS_EXPORTED,
@@ -116,6 +122,7 @@ pub const ALL: [MetricName; 17] = [
     COMMIT_DURATION,
     LEDGER_QUEUE_DEPTH,
     VIEW_AGE,
+    VIEW_CURRENT,
     REQUESTS_IN_FLIGHT,
     OPEN_STREAMS,
     OPEN_WATCHES,

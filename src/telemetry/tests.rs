@@ -162,6 +162,7 @@ fn every_method_counts_under_its_name() {
         move || depth.load(Ordering::SeqCst)
     });
     metrics.observe_view_age(|| Some(Duration::from_millis(250)));
+    metrics.observe_view_current(|| true);
     metrics.observe_in_flight(|| 3);
     metrics.observe_open_streams(|| 4);
     metrics.quote(QuoteVerdict::Promised, QuoteKind::Hold);
@@ -193,6 +194,7 @@ fn every_method_counts_under_its_name() {
             "surety.shed 1 stream",
             "surety.streams.open 4",
             "surety.view.age 0.25",
+            "surety.view.current 1",
             "surety.watches.open 1",
         ]
     );

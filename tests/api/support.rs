@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use surety::clock::ManualClock;
 use surety::domain::time::{Moment, Span};
+use surety::ledger::Ledger;
 use surety::proto::v1::ask::When;
 use surety::proto::v1::offer_service_client::OfferServiceClient;
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
@@ -54,21 +55,38 @@ impl TestServer {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> TestServer {
+        let (clock, mut config) = Self::configured();
+        change(&mut config);
+        Self::serving(Ready::open(config).await.expect("it opens"), clock).await
+    }
+
+    /// With [`shop`], on a ledger of the test's own.
+    pub async fn on(ledger: impl FnOnce(Arc<ManualClock>) -> Arc<dyn Ledger>) -> TestServer {
+        let (clock, mut config) = Self::configured();
+        config.network = Some(shop());
+        let ledger = ledger(clock.clone());
+        Self::serving(Ready::on(ledger, config).await.expect("it opens"), clock).await
+    }
+
+    fn configured() -> (Arc<ManualClock>, Config) {
         let clock = Arc::new(ManualClock::at(at(BEGIN)));
-        let mut config = Config {
+        let config = Config {
             store: Store::Memory,
             clock: clock.clone(),
             telemetry: Telemetry::off(),
             max_requests: 4_096,
             max_streams: 1_000,
             max_unary: Duration::from_secs(60),
+            stale_reads: Duration::from_secs(30),
             notice: Duration::ZERO,
             drain: Duration::from_secs(10),
             network: None,
             supply: vec![],
         };
-        change(&mut config);
-        let ready = Ready::open(config).await.expect("it opens");
+        (clock, config)
+    }
+
+    async fn serving(ready: Ready, clock: Arc<ManualClock>) -> TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();

@@ -1,6 +1,6 @@
 //! Short ways to say what tests say often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use surety::domain::answer::{Answer, Promise, Verdict};
@@ -175,6 +175,8 @@ pub struct Follower {
     pub seen: Mutex<BTreeMap<NetworkId, Seen>>,
     pub fresh: Mutex<Option<Moment>>,
     pub lost: Mutex<usize>,
+    /// Networks that are void, and how often one became so.
+    pub void: Mutex<(BTreeSet<NetworkId>, usize)>,
     pub wrong: Mutex<Vec<String>>,
 }
 
@@ -235,6 +237,7 @@ impl Follower {
 
 impl Subscriber for Follower {
     fn reset(&self, network: &NetworkId, snapshot: Snapshot) {
+        self.void.lock().expect("no test panics with it").0.remove(network);
         self.seen.lock().expect("no test panics with it").insert(network.clone(), Seen::of(&snapshot));
     }
 
@@ -258,5 +261,12 @@ impl Subscriber for Follower {
 
     fn lost(&self) {
         *self.lost.lock().expect("no test panics with it") += 1;
+    }
+
+    fn void(&self, network: &NetworkId) {
+        let mut void = self.void.lock().expect("no test panics with it");
+        if void.0.insert(network.clone()) {
+            void.1 += 1;
+        }
     }
 }

@@ -102,7 +102,8 @@ impl<'a> Replay<'a> {
         let failed = |error: &dyn std::fmt::Display| cannot(error.to_string());
         ledger.subscribe(Arc::clone(&watched) as Arc<_>).await.map_err(|e| failed(&e))?;
         let (metrics, stop) = (Metrics::off(), CancellationToken::new());
-        let app = App::new(Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&clock) as Arc<_>, metrics, stop);
+        let (ledgers, seen, time) = (Arc::clone(&ledger), Arc::clone(&views), Arc::clone(&clock) as Arc<_>);
+        let app = App::new(ledgers, seen, time, metrics, Span::ZERO, stop);
         let network = NetworkId::default_network();
 
         let message = v1::ApplyNetworkRequest { network: Some(file.network.clone()), validate_only: false };
@@ -378,5 +379,9 @@ impl Subscriber for Watched {
 
     fn lost(&self) {
         self.views.lost();
+    }
+
+    fn void(&self, network: &NetworkId) {
+        self.views.void(network);
     }
 }
