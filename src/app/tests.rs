@@ -173,7 +173,7 @@ impl World {
         let world = World { ledger, views, clock, app };
         world.reset("default");
         world.reset("other");
-        world.views.fresh(BEGIN);
+        world.views.fresh(None, BEGIN);
         world
     }
 
@@ -185,7 +185,7 @@ impl World {
     /// The store goes away, as ledgers tell it.
     fn goes_away(&self) {
         self.ledger.away.store(true, Ordering::SeqCst);
-        self.views.lost();
+        self.views.lost(None);
     }
 
     async fn quote(&self, network: &str, id: Option<&str>, hold: Option<Span>) -> Result<Quoted, AppError> {
@@ -291,7 +291,7 @@ async fn next<T>(stream: &mut mpsc::Receiver<T>) -> T {
 #[tokio::test]
 async fn reads_go_on_for_stale_reads_after_the_feed_was_cut_and_say_how_old_they_are() {
     let world = World::new(STALE);
-    world.views.fresh(BEGIN.plus(Span::seconds(1)));
+    world.views.fresh(None, BEGIN.plus(Span::seconds(1)));
     world.clock.set(BEGIN.plus(Span::seconds(2)));
     world.goes_away();
     all_answered(world.reads("default").await);
@@ -307,7 +307,7 @@ async fn reads_go_on_for_stale_reads_after_the_feed_was_cut_and_say_how_old_they
 
     world.clock.advance(Span(1));
     all_unavailable(world.reads("default").await);
-    world.views.fresh(world.app.now());
+    world.views.fresh(None, world.app.now());
     all_answered(world.reads("default").await);
     let quoted = world.quote("default", None, None).await.expect("an answer");
     assert_eq!(quoted.answer.as_of, world.app.now());
@@ -339,7 +339,7 @@ async fn what_takes_is_the_ledgers_to_refuse_while_reads_go_on() {
 async fn a_no_to_a_hold_rests_on_a_view_that_may_be_read() {
     let world = World::new(STALE);
     // The feed is cut, the store is not.
-    world.views.lost();
+    world.views.lost(None);
     let past = When::ByTime(BEGIN);
     let request = || QuoteRequest {
         request_id: Some(rid("r1")),
@@ -389,11 +389,11 @@ async fn health_tells_reading_from_following_and_default_speaks_for_all() {
     let world = World::new(STALE);
     let health = || (world.app.can_read(), world.app.is_current());
     assert_eq!(health(), (true, true));
-    world.views.lost();
+    world.views.lost(None);
     assert_eq!(health(), (true, false));
     world.clock.advance(Span::seconds(31));
     assert_eq!(health(), (false, false));
-    world.views.fresh(world.app.now());
+    world.views.fresh(None, world.app.now());
     assert_eq!(health(), (true, true));
     world.views.void(&named("other"));
     assert_eq!(health(), (true, false));
@@ -457,7 +457,7 @@ async fn who_waits_for_a_network_that_was_applied_elsewhere_is_sent_away_when_th
     let (views, app) = (Arc::clone(&world.views), Arc::clone(&world.app));
     let cut = tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        views.lost();
+        views.lost(None);
         app.now()
     });
     let held = world.quote("default", Some("r1"), Some(Span::minutes(15))).await.map(|_| ());

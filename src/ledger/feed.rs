@@ -70,10 +70,10 @@ pub struct Snapshot {
     pub buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
 }
 
-/// Follows the feed: the view. Calls are short and never block; they come from one task, in order.
+/// Follows the feed: the view. Calls are short and never block; those about one network come from one task, in order.
 ///
-/// What is known is *followed* from the first [`Subscriber::fresh`] on, *old* from [`Subscriber::lost`] until the next
-/// `fresh`, and, network by network, *void* from [`Subscriber::void`] until that network's [`Subscriber::reset`].
+/// What is known of a network is *followed* from the first [`Subscriber::fresh`] on, *old* from [`Subscriber::lost`] until the next
+/// `fresh`, and *void* from [`Subscriber::void`] until its [`Subscriber::reset`].
 pub trait Subscriber: Send + Sync + 'static {
     /// The network's full state, no older than the last `fresh`; what was known of it before no longer counts.
     fn reset(&self, network: &NetworkId, snapshot: Snapshot);
@@ -81,13 +81,13 @@ pub trait Subscriber: Send + Sync + 'static {
     /// The entries that follow what is known.
     fn changed(&self, network: &NetworkId, entries: &[Arc<Entry>]);
 
-    /// At this instant of the ledger's clock everything acknowledged had been told, of every network that is not void. If
-    /// the feed was cut, it is followed again from here on: nothing of it was missed, or what was missed came as resets.
-    fn fresh(&self, at: Moment);
+    /// At this instant of the ledger's clock everything acknowledged had been told, of this network, or of all (`None`) that are not
+    /// void. If the feed was cut, it is followed again from here on: nothing of it was missed, or what was missed came as a reset.
+    fn fresh(&self, network: Option<&NetworkId>, at: Moment);
 
-    /// The feed is cut: what is known was true at the last `fresh`, and may be old from now on, until the next `fresh`. A
-    /// `reset` alone does not end this, as the other networks may still be old.
-    fn lost(&self);
+    /// The feed of this network, or of all (`None`), is cut: what is known was true at the last `fresh`, and may be old from now on,
+    /// until the next `fresh`. A `reset` alone does not end this.
+    fn lost(&self, network: Option<&NetworkId>);
 
     /// What is known of this network may be wrong: the store lost writes, or the feed has a gap. Nothing may be read from it
     /// until its `reset` comes. May be said again, and of a network that was not heard of before.

@@ -33,6 +33,9 @@ struct Slot {
     newest: watch::Sender<Cursor>,
     /// How often it was declared void, plus how often that ended: odd while it is void.
     edition: AtomicU64,
+    /// As in [`Views`], where the ledger tells it network by network.
+    fresh_at: AtomicI64,
+    followed: AtomicBool,
 }
 
 impl Slot {
@@ -78,6 +81,7 @@ pub struct Views {
     /// A network that was checked already, and the document it was made from, so that it need not be made again when
     /// its entry comes by.
     prepared: ArcSwap<Option<Prepared>>,
+    /// Of ledgers that tell it of all networks at once.
     fresh_at: AtomicI64,
     /// The ledger's feed comes; otherwise what is known stands still.
     followed: AtomicBool,
@@ -107,14 +111,14 @@ impl Views {
     /// # Errors
     /// [`NoReading`]: a network that is void is never read.
     pub fn read(&self, network: &NetworkId, now: Moment, stale: Span) -> Result<Reading, NoReading> {
-        // Before the view, so that what is read is as of then or later.
-        let fresh_at = self.fresh_at();
-        let followed = self.followed.load(Ordering::Acquire);
         let slots = self.slots.load();
         let Some(slot) = slots.get(network) else {
             // One that was applied elsewhere meanwhile would not be known here.
-            return Err(if followed { NoReading::Unknown } else { NoReading::NotNow });
+            return Err(if self.all_are_followed() { NoReading::Unknown } else { NoReading::NotNow });
         };
+        // Before the view, so that what is read is as of then or later.
+        let fresh_at = self.fresh_at_of(slot);
+        let followed = self.is_followed(slot);
         let is_fresh_enough = || {
             let age = now.0.checked_sub(fresh_at.0);
             stale > Span::ZERO && age.is_some_and(|age| age <= stale.0)
@@ -132,7 +136,7 @@ impl Views {
     pub fn edition(&self, network: &NetworkId) -> Result<Edition, NoReading> {
         match self.slots.load().get(network) {
             Some(slot) => slot.edition().ok_or(NoReading::NotNow),
-            None if self.followed.load(Ordering::Acquire) => Err(NoReading::Unknown),
+            None if self.all_are_followed() => Err(NoReading::Unknown),
             None => Err(NoReading::NotNow),
         }
     }
@@ -142,24 +146,36 @@ impl Views {
         self.slots.load().get(network).map(|slot| slot.newest.subscribe())
     }
 
-    /// At this instant everything acknowledged was in the views.
+    /// At this instant everything acknowledged was in the views, of all networks.
     pub fn fresh_at(&self) -> Moment {
-        Moment(self.fresh_at.load(Ordering::Acquire))
+        let oldest = self.slots.load().values().map(|slot| self.fresh_at_of(slot)).min();
+        oldest.unwrap_or(Moment(self.fresh_at.load(Ordering::Acquire)))
+    }
+
+    fn fresh_at_of(&self, slot: &Slot) -> Moment {
+        Moment(self.fresh_at.load(Ordering::Acquire).max(slot.fresh_at.load(Ordering::Acquire)))
+    }
+
+    fn is_followed(&self, slot: &Slot) -> bool {
+        self.followed.load(Ordering::Acquire) || slot.followed.load(Ordering::Acquire)
+    }
+
+    fn all_are_followed(&self) -> bool {
+        let slots = self.slots.load();
+        self.followed.load(Ordering::Acquire)
+            || (!slots.is_empty() && slots.values().all(|slot| self.is_followed(slot)))
     }
 
     /// Whether the views have caught up with the ledger and follow it, all of them.
     pub fn are_current(&self) -> bool {
-        let is_current = |slot: &Arc<Slot>| !slot.is_void() && !slot.current.load().unreadable;
-        self.followed.load(Ordering::Acquire) && self.slots.load().values().all(is_current)
+        let is_sound = |slot: &Arc<Slot>| !slot.is_void() && !slot.current.load().unreadable;
+        self.all_are_followed() && self.slots.load().values().all(is_sound)
     }
 
     /// The names and views of all networks that are followed at the moment.
     pub fn followed(&self) -> Vec<(NetworkId, Arc<NetworkView>)> {
-        if !self.followed.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let slots = self.slots.load();
-        let sound = slots.iter().filter(|(_, slot)| !slot.is_void());
+        let sound = slots.iter().filter(|(_, slot)| self.is_followed(slot) && !slot.is_void());
         sound.map(|(id, slot)| (id.clone(), slot.current.load_full())).collect()
     }
 
@@ -197,6 +213,8 @@ impl Views {
             current: ArcSwap::from_pointee(view),
             newest: watch::Sender::new(newest),
             edition: AtomicU64::new(edition),
+            fresh_at: AtomicI64::new(i64::MIN),
+            followed: AtomicBool::new(false),
         });
         self.slots.rcu(|slots| {
             let mut slots = FxHashMap::clone(slots);
@@ -254,16 +272,32 @@ impl Subscriber for Views {
         }
     }
 
-    fn fresh(&self, at: Moment) {
-        self.fresh_at.store(at.0, Ordering::Release);
-        if !self.followed.swap(true, Ordering::AcqRel) {
-            info!("the ledger's feed is followed");
+    fn fresh(&self, network: Option<&NetworkId>, at: Moment) {
+        let slot = network.map(|network| self.slot(network));
+        let (fresh_at, followed) = match &slot {
+            None => (&self.fresh_at, &self.followed),
+            Some(Some(slot)) => (&slot.fresh_at, &slot.followed),
+            // Of a network that has not come yet, there is nothing to be fresh.
+            Some(None) => return,
+        };
+        fresh_at.store(at.0, Ordering::Release);
+        if !followed.swap(true, Ordering::AcqRel) {
+            info!(network = named(network), "the ledger's feed is followed");
         }
     }
 
-    fn lost(&self) {
-        if self.followed.swap(false, Ordering::AcqRel) {
-            warn!("the ledger's feed is cut; the views stand still until it is followed again");
+    fn lost(&self, network: Option<&NetworkId>) {
+        let slot = network.map(|network| self.slot(network));
+        let followed = match &slot {
+            None => &self.followed,
+            Some(Some(slot)) => &slot.followed,
+            Some(None) => return,
+        };
+        if followed.swap(false, Ordering::AcqRel) {
+            warn!(
+                network = named(network),
+                "the ledger's feed is cut; the view stands still until it is followed again"
+            );
         }
     }
 
@@ -279,4 +313,8 @@ impl Subscriber for Views {
         }
         warn!(%network, "what is known of the network may be wrong; nothing is read from it until it came in full");
     }
+}
+
+fn named(network: Option<&NetworkId>) -> &str {
+    network.map_or("all", NetworkId::as_str)
 }

@@ -44,7 +44,7 @@ fn a_view_shows_what_the_feed_told_and_keeps_it_under_another_document() {
     let (first, second): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(*b"1"), Arc::from(*b"2"));
     views.prepare(Arc::clone(&first), Arc::new(network(&["a", "b"])));
     views.reset(&id, Snapshot { seq: 4, network_version: 1, document: first, ..Snapshot::default() });
-    views.fresh(Moment(0));
+    views.fresh(None, Moment(0));
     assert!(views.are_current());
     let mut changes = views.changes(&id).expect("there is a view");
     views.changed(
@@ -90,7 +90,7 @@ fn two() -> Arc<Views> {
     for id in ["default", "other"] {
         views.reset(&named(id), snapshot(4, 1));
     }
-    views.fresh(at(100));
+    views.fresh(None, at(100));
     views
 }
 
@@ -117,7 +117,7 @@ fn nothing_is_read_before_the_first_fresh() {
     views.reset(&named("default"), snapshot(4, 1));
     assert!(!views.are_current());
     assert_eq!(read(&views, "default", 100, Span(i64::MAX)), Err(NoReading::NotNow));
-    views.fresh(at(100));
+    views.fresh(None, at(100));
     assert!(views.are_current());
     assert_eq!(read(&views, "default", 100, STALE), Ok((1, 100)));
 }
@@ -125,7 +125,7 @@ fn nothing_is_read_before_the_first_fresh() {
 #[test]
 fn a_view_that_is_no_longer_followed_is_read_for_so_long_and_says_how_old_it_is() {
     let views = two();
-    views.lost();
+    views.lost(None);
     assert!(!views.are_current() && views.followed().is_empty());
     assert_eq!(read(&views, "default", 100, STALE), Ok((1, 100)));
     assert_eq!(read(&views, "default", 130, STALE), Ok((1, 100)));
@@ -137,11 +137,11 @@ fn a_view_that_is_no_longer_followed_is_read_for_so_long_and_says_how_old_it_is(
 #[test]
 fn a_feed_that_goes_on_without_a_gap_makes_views_current_again() {
     let views = two();
-    views.lost();
-    views.lost();
+    views.lost(None);
+    views.lost(None);
     views.changed(&named("default"), &[Arc::new(Entry { seq: 5, at: at(110), changes: vec![bucket("a", 2)] })]);
     assert_eq!(read(&views, "default", 131, STALE), Err(NoReading::NotNow), "told, but not that it was all");
-    views.fresh(at(131));
+    views.fresh(None, at(131));
     assert!(views.are_current());
     assert_eq!(read(&views, "default", 131, Span::ZERO), Ok((2, 131)));
 }
@@ -149,10 +149,10 @@ fn a_feed_that_goes_on_without_a_gap_makes_views_current_again() {
 #[test]
 fn a_reset_of_one_network_does_not_make_the_others_current() {
     let views = two();
-    views.lost();
+    views.lost(None);
     views.reset(&named("default"), snapshot(9, 3));
     assert_eq!(read(&views, "other", 131, STALE), Err(NoReading::NotNow));
-    views.fresh(at(131));
+    views.fresh(None, at(131));
     assert_eq!(read(&views, "default", 131, STALE), Ok((3, 131)));
     assert_eq!(read(&views, "other", 131, STALE), Ok((1, 131)));
 }
@@ -166,7 +166,7 @@ fn a_void_network_is_not_read_until_its_reset_comes_and_the_others_are() {
     views.void(&named("default"));
     assert!(changes.has_changed().expect("the view lives"), "who waits is told");
     views.void(&named("default"));
-    views.fresh(at(101));
+    views.fresh(None, at(101));
     assert!(!views.are_current(), "one network is void");
     assert_eq!(read(&views, "default", 101, STALE), Err(NoReading::NotNow));
     assert_eq!(views.edition(&named("default")), Err(NoReading::NotNow));
@@ -184,11 +184,11 @@ fn a_void_network_is_not_read_until_its_reset_comes_and_the_others_are() {
 #[test]
 fn what_is_void_stays_so_while_the_feed_is_cut_and_after() {
     let views = two();
-    views.lost();
+    views.lost(None);
     views.void(&named("default"));
     assert_eq!(read(&views, "default", 100, STALE), Err(NoReading::NotNow));
     assert_eq!(read(&views, "other", 100, STALE), Ok((1, 100)));
-    views.fresh(at(101));
+    views.fresh(None, at(101));
     assert_eq!(read(&views, "default", 101, STALE), Err(NoReading::NotNow));
     assert_eq!(read(&views, "other", 101, STALE), Ok((1, 101)));
     views.reset(&named("default"), snapshot(2, 0));
@@ -213,7 +213,7 @@ fn a_document_that_cannot_be_read_is_known_for_its_network_alone_and_until_all_o
     for id in ["default", "other"] {
         views.reset(&named(id), snapshot(4, 1));
     }
-    views.fresh(at(100));
+    views.fresh(None, at(100));
     let apply = |version, document: &[u8]| {
         let change = Change::Network { version, document: Arc::from(document), applied_at: Moment(0) };
         views.changed(&named("other"), &[Arc::new(Entry { seq: 4, at: at(100), changes: vec![change] })]);

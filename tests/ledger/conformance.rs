@@ -485,7 +485,7 @@ async fn the_feed_tells_everything_in_order(s: &Subject) {
     let told = follower.of(&s.network);
     let late = s.follower().await.of(&s.network);
     assert_eq!(told, late, "who followed knows what who comes new is given");
-    assert_eq!(*follower.fresh.lock().expect("no panics"), Some(BEGIN.plus(Span::minutes(15))));
+    assert_eq!(follower.fresh_of(&s.network), Some(BEGIN.plus(Span::minutes(15))));
 
     // And once more from what is kept, in pages.
     let (mut seen, mut cursor) = (Seen::default(), 0);

@@ -173,7 +173,8 @@ pub fn refusal(outcome: Outcome) -> Refusal {
 #[derive(Default)]
 pub struct Follower {
     pub seen: Mutex<BTreeMap<NetworkId, Seen>>,
-    pub fresh: Mutex<Option<Moment>>,
+    /// By network; none: of all at once.
+    pub fresh: Mutex<BTreeMap<Option<NetworkId>, Moment>>,
     pub lost: Mutex<usize>,
     /// Networks that are void, and how often one became so.
     pub void: Mutex<(BTreeSet<NetworkId>, usize)>,
@@ -229,6 +230,12 @@ impl Follower {
         self.seen.lock().expect("no test panics with it").get(network).cloned().unwrap_or_default()
     }
 
+    /// When everything of the network had been told.
+    pub fn fresh_of(&self, network: &NetworkId) -> Option<Moment> {
+        let fresh = self.fresh.lock().expect("no test panics with it");
+        fresh.get(&None).max(fresh.get(&Some(network.clone()))).copied()
+    }
+
     pub fn assert_nothing_wrong(&self) {
         let wrong = self.wrong.lock().expect("no test panics with it");
         assert!(wrong.is_empty(), "{wrong:#?}");
@@ -251,15 +258,14 @@ impl Subscriber for Follower {
         }
     }
 
-    fn fresh(&self, at: Moment) {
-        let mut fresh = self.fresh.lock().expect("no test panics with it");
-        if fresh.is_some_and(|before| before > at) {
+    fn fresh(&self, network: Option<&NetworkId>, at: Moment) {
+        let before = self.fresh.lock().expect("no test panics with it").insert(network.cloned(), at);
+        if before.is_some_and(|before| before > at) {
             self.wrong.lock().expect("no test panics with it").push(format!("time went back to {at}"));
         }
-        *fresh = Some(at);
     }
 
-    fn lost(&self) {
+    fn lost(&self, _network: Option<&NetworkId>) {
         *self.lost.lock().expect("no test panics with it") += 1;
     }
 

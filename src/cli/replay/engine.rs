@@ -373,12 +373,12 @@ impl Subscriber for Watched {
         }
     }
 
-    fn fresh(&self, at: Moment) {
-        self.views.fresh(at);
+    fn fresh(&self, network: Option<&NetworkId>, at: Moment) {
+        self.views.fresh(network, at);
     }
 
-    fn lost(&self) {
-        self.views.lost();
+    fn lost(&self, network: Option<&NetworkId>) {
+        self.views.lost(network);
     }
 
     fn void(&self, network: &NetworkId) {

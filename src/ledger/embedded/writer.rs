@@ -115,7 +115,7 @@ impl Drop for Mourner {
         tracing::error!("the ledger's thread has panicked; nothing can be taken until the service is started again");
         self.0.show(None);
         if let Some(follower) = &*self.0.follower.lock().unwrap_or_else(PoisonError::into_inner) {
-            follower.lost();
+            follower.lost(None);
         }
     }
 }
@@ -178,7 +178,7 @@ impl Writer {
         }
         self.shared.show(None);
         if let Some(subscriber) = &self.subscriber {
-            subscriber.lost();
+            subscriber.lost(None);
         }
         // Who came too late is told that nothing was done.
         for message in self.queue.try_iter() {
@@ -262,7 +262,7 @@ impl Writer {
             for (network, entries) in &told {
                 subscriber.changed(network, entries);
             }
-            subscriber.fresh(self.core.now());
+            subscriber.fresh(None, self.core.now());
         }
         self.show_next_due();
         let told =
@@ -310,7 +310,7 @@ impl Writer {
             for (network, snapshot) in self.core.snapshots() {
                 subscriber.reset(network, snapshot);
             }
-            subscriber.fresh(self.core.now());
+            subscriber.fresh(None, self.core.now());
         }
         self.show_next_due();
     }
@@ -320,7 +320,7 @@ impl Writer {
         tracing::error!(why, "the store failed; it is opened again");
         self.observer.failed(why);
         if let Some(subscriber) = &self.subscriber {
-            subscriber.lost();
+            subscriber.lost(None);
         }
         self.shared.show(None);
         let Writer { queue, shared, clock, observer, mut medium, core, batch, retention, subscriber } = self;

@@ -28,16 +28,26 @@ pub enum StoreClock {
     Store {
         /// Microseconds.
         shift: i64,
+        /// The service's own clock, which says how fresh the views are.
+        service: Arc<dyn Clock>,
     },
     /// One that every call brings along: tests, simulations.
     Given(Arc<dyn Clock>),
 }
 
 impl StoreClock {
-    /// The instant, as far as it is known without asking: `told` is what the store last said.
+    /// The store's instant, as far as it is known without asking: `told` is what the store last said.
     pub fn now(&self, told: Moment) -> Moment {
         match self {
             StoreClock::Store { .. } => told,
+            StoreClock::Given(clock) => clock.now(),
+        }
+    }
+
+    /// The service's instant.
+    pub fn service(&self) -> Moment {
+        match self {
+            StoreClock::Store { service, .. } => service.now(),
             StoreClock::Given(clock) => clock.now(),
         }
     }
@@ -83,6 +93,8 @@ pub struct Reply {
     pub again: bool,
     /// The instant of the store.
     pub at: Moment,
+    /// The service's instant before it was sent: all that was acknowledged by then is known with it.
+    pub sent: Moment,
     /// The first entry that it made.
     pub first: Cursor,
     /// The newest element of the feed after it.
@@ -198,7 +210,7 @@ impl Caller {
         arguments: &impl Fn(&mut Cmd),
     ) -> Result<Answer, CallError> {
         let (now, shift) = match &self.clock {
-            StoreClock::Store { shift } => (String::new(), *shift),
+            StoreClock::Store { shift, .. } => (String::new(), *shift),
             StoreClock::Given(clock) => (clock.now().0.to_string(), 0),
         };
         // Half of a stream id. Calls of other servers have others, by the odds of 64 random bits.
@@ -206,6 +218,7 @@ impl Caller {
         let awaited =
             if script == Script::Commit || script == Script::Reshape { self.awaited } else { Awaited::default() };
         for attempt in 0.. {
+            let sent_at = self.clock.service();
             let (slot, number, unapplied) = (format!("call:{}", self.server), self.calls, self.unapplied);
             let (keys, kept, response) = (self.keys.clone(), self.kept, self.response);
             let link = self.connected().await.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
@@ -225,7 +238,7 @@ impl Caller {
                 wait_for(link, cmd, awaited, response).await
             };
             match sent {
-                Ok(value) => return read(value, nonce).map_err(CallError::from),
+                Ok(value) => return read(value, nonce, sent_at).map_err(CallError::from),
                 // Somebody emptied the server's cache: it is told the scripts anew, and nothing was done yet.
                 Err(LinkError::NoScript) if attempt == 0 => {
                     link.give_up();
@@ -282,7 +295,7 @@ enum Answer {
     NoNetwork,
 }
 
-fn read(value: Value, nonce: u64) -> Result<Answer, Unreadable> {
+fn read(value: Value, nonce: u64, sent: Moment) -> Result<Answer, Unreadable> {
     let mut parts = reply::list(value)?.into_iter();
     let status = reply::text(reply::next(&mut parts)?)?;
     match status.as_str() {
@@ -309,6 +322,7 @@ fn read(value: Value, nonce: u64) -> Result<Answer, Unreadable> {
             Ok(Answer::Reply(Box::new(Reply {
                 again,
                 at,
+                sent,
                 first,
                 last,
                 version,

@@ -39,6 +39,7 @@ use super::feed::{Cursor, Entry, Subscriber};
 use super::observe::{LedgerObserver, Unobserved};
 use super::transition::{self, Next};
 use super::{Ledger, LedgerError, ReservationFilter};
+use crate::clock::SystemClock;
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::MAX_NETWORKS;
 use crate::domain::reservation::Reservation;
@@ -86,7 +87,7 @@ impl RedisConfig {
             address,
             tls: TlsFiles::default(),
             durability: Durability::default(),
-            clock: StoreClock::Store { shift: 0 },
+            clock: StoreClock::Store { shift: 0, service: Arc::new(SystemClock::new()) },
             queue: 4_096,
             batch: 128,
             entries: 200_000,
@@ -111,8 +112,6 @@ impl fmt::Debug for RedisConfig {
 pub struct Shared {
     closing: AtomicBool,
     subscriber: ArcSwapOption<Box<dyn Fn() -> Arc<dyn Subscriber> + Send + Sync>>,
-    desks: ArcSwap<Vec<Arc<Desk>>>,
-    fresh_at: Mutex<i64>,
     /// Is told what happens.
     pub observer: Arc<dyn LedgerObserver>,
     /// Commands that share one call at most.
@@ -125,17 +124,6 @@ impl Shared {
     /// Who follows the feed.
     pub fn subscriber(&self) -> Option<Arc<dyn Subscriber>> {
         self.subscriber.load().as_ref().map(|subscriber| subscriber())
-    }
-
-    /// Tells the subscriber how fresh everything is by now.
-    pub fn fresh(&self) {
-        let Some(subscriber) = self.subscriber() else { return };
-        let mut told = self.fresh_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let least = self.desks.load().iter().map(|desk| desk.told().0).min().unwrap_or(i64::MIN);
-        if least > *told {
-            *told = least;
-            subscriber.fresh(Moment(least));
-        }
     }
 }
 
@@ -188,8 +176,6 @@ impl RedisLedger {
         let shared = Arc::new(Shared {
             closing: AtomicBool::new(false),
             subscriber: ArcSwapOption::empty(),
-            desks: ArcSwap::default(),
-            fresh_at: Mutex::new(i64::MIN),
             observer: Arc::clone(&config.observer),
             batch: config.batch.clamp(1, 1_000),
             patience: config.patience,
@@ -277,11 +263,6 @@ impl RedisLedger {
             inbox,
             state: Progress::default(),
         };
-        self.shared.desks.rcu(|desks| {
-            let mut desks = Vec::clone(desks);
-            desks.push(Arc::clone(&desk));
-            desks
-        });
         let task = tokio::spawn(partition.run());
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         let handle = Handle { queue, desk, keys: Arc::new(keys) };
@@ -457,7 +438,6 @@ impl Ledger for RedisLedger {
             return Err(closed());
         }
         let who: Box<dyn Fn() -> Arc<dyn Subscriber> + Send + Sync> = Box::new(move || Arc::clone(&subscriber));
-        *self.shared.fresh_at.lock().unwrap_or_else(PoisonError::into_inner) = i64::MIN;
         self.shared.subscriber.store(Some(Arc::new(who)));
         for handle in self.partitions.load_full().values() {
             subscribed(handle).await?;
@@ -479,7 +459,7 @@ impl Ledger for RedisLedger {
             }
         }
         if let Some(subscriber) = self.shared.subscriber() {
-            subscriber.lost();
+            subscriber.lost(None);
         }
     }
 }

@@ -23,7 +23,7 @@ use super::stored::{self, Stored, UNNAMED};
 use super::{Shared, reading, reply, reshape};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::reservation::Reservation;
+use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
 
 /// How often a network is looked at whose feed has moved lately, and one whose has not: both well within the 100 ms of rule 21.
@@ -66,8 +66,8 @@ pub struct Desk {
     pub undos: Arc<Undos>,
     /// When the next hold ends of which the subscriber does not know yet that it has, in microseconds.
     pub next_due: AtomicI64,
-    /// The instant of the store at which everything had been told, in microseconds.
-    pub fresh_at: AtomicI64,
+    /// The instant that the store last told, in microseconds.
+    pub told_at: AtomicI64,
     /// Commands that wait.
     pub waiting: AtomicUsize,
     /// Redis does not answer.
@@ -80,7 +80,7 @@ impl Desk {
         Desk {
             undos: Arc::default(),
             next_due: AtomicI64::new(i64::MAX),
-            fresh_at: AtomicI64::new(i64::MIN),
+            told_at: AtomicI64::new(i64::MIN),
             waiting: AtomicUsize::new(0),
             away: AtomicBool::new(false),
         }
@@ -88,7 +88,7 @@ impl Desk {
 
     /// The instant that the store last told.
     pub fn told(&self) -> Moment {
-        Moment(self.fresh_at.load(Ordering::Acquire))
+        Moment(self.told_at.load(Ordering::Acquire))
     }
 }
 
@@ -398,6 +398,12 @@ impl Partition {
             all.push((work, came));
         }
         reply.codes = codes;
+        // A hold that this call made may end before the one that was first before it.
+        let ends = all.iter().filter_map(|(_, came)| match came {
+            Came::Done { written: Some(r), .. } if r.state == State::Held => Some(r.expires_at),
+            Came::Done { .. } | Came::Again(_) => None,
+        });
+        reply.due = ends.chain(reply.due).min();
         let own = if made && !reply.again { self.entries_of(&batch, &all, &reply) } else { Ok(Vec::new()) };
         let own = own.unwrap_or_else(|e| {
             // What was made is in the store, whatever this server makes of it.
@@ -483,7 +489,7 @@ impl Partition {
                 return;
             }
         }
-        self.fresh(reply.at, reply.due);
+        self.fresh(reply);
     }
 
     /// False: the feed does not go on from what is known.
@@ -500,20 +506,21 @@ impl Partition {
         if !elements.is_empty() && !seen.last.is_empty() && elements[0].id != seen.last {
             return Err(format!("the feed has no {} any more, it begins with {}", seen.last, elements[0].id));
         }
-        // One call brings only so many; the rest is fetched up to what this call made.
-        while elements.len() % FEED_AT_ONCE == 0
-            && let Some(last) = elements.last().map(|e| e.id.clone())
-        {
+        // One call brings only so many; the rest is fetched, up to what this call made.
+        let target = own_place.map_or_else(|| super::entries::place(&reply.last), |own| own - 1);
+        loop {
+            let last = elements.last().map_or(&seen.last, |element| &element.id).clone();
+            if super::entries::place(&last) >= target {
+                break;
+            }
             let link = self.caller.connected().await.map_err(|e| e.to_string())?;
             let more = reading::elements(link, &keys, &last, FEED_AT_ONCE).await.map_err(|e| e.to_string())?;
-            if more.len() <= 1 {
-                break;
+            // The first is the one that is known already, if any is.
+            let skip = usize::from(!last.is_empty());
+            if more.len() <= skip || (skip == 1 && more[0].id != last) {
+                return Err(format!("the feed does not go on from {last}"));
             }
-            let full = more.len() == FEED_AT_ONCE;
-            elements.extend(more.into_iter().skip(1));
-            if !full {
-                break;
-            }
+            elements.extend(more.into_iter().skip(skip));
         }
         let Some(seen) = &mut self.state.seen else { return Ok(false) };
         let mut entries: Vec<Arc<Entry>> = Vec::new();
@@ -602,11 +609,14 @@ impl Partition {
         Ok(())
     }
 
-    fn fresh(&self, at: Moment, due: Option<Moment>) {
-        // A hold that this call made may end before the one that was first before it.
-        self.desk.next_due.store(due.map_or(i64::MAX, |due| due.0), Ordering::Release);
-        self.desk.fresh_at.store(at.0, Ordering::Release);
-        self.shared.fresh();
+    fn fresh(&self, reply: &Reply) {
+        self.desk.next_due.store(reply.due.map_or(i64::MAX, |due| due.0), Ordering::Release);
+        self.desk.told_at.store(reply.at.0, Ordering::Release);
+        if let Some(subscriber) = self.shared.subscriber()
+            && self.state.seen.is_some()
+        {
+            subscriber.fresh(Some(&self.network), reply.sent);
+        }
     }
 
     /// A call came to nothing.
@@ -624,7 +634,7 @@ impl Partition {
             error!(network = %self.network, why = &**why, "Redis does not serve; it is tried again");
             self.shared.observer.failed(why);
             if let Some(subscriber) = self.shared.subscriber() {
-                subscriber.lost();
+                subscriber.lost(Some(&self.network));
             }
         }
     }
@@ -674,28 +684,6 @@ impl Partition {
     async fn caught_up(&mut self, before: Option<Vec<Element>>, reply: &Reply) {
         self.recovered();
         self.state.moved = Some(Instant::now());
-        let keys = self.caller.keys.clone();
-        let mut before = before;
-        if self.state.subscribed
-            && let Some(seen) = &self.state.seen
-        {
-            let from = before.as_ref().and_then(|b| b.last()).map_or(seen.last.clone(), |e| e.id.clone());
-            if from != reply.last {
-                let read = match self.caller.connected().await {
-                    Ok(link) => reading::elements(link, &keys, &from, FEED_AT_ONCE).await,
-                    Err(e) => Err(reading::ReadError::Link(e)),
-                };
-                match read {
-                    Ok(more) => {
-                        let skip = usize::from(before.is_some());
-                        before.get_or_insert_default().extend(more.into_iter().skip(skip));
-                    }
-                    Err(e) => {
-                        self.contradicted(&e.to_string());
-                    }
-                }
-            }
-        }
         self.tell(before, Vec::new(), reply).await;
     }
 
