@@ -16,9 +16,9 @@ use tracing::{info, warn};
 
 use crate::app::request::{ApplyNetworkRequest, SupplyLine};
 use crate::app::{App, AppError};
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::domain::id::NetworkId;
-use crate::domain::time::Span;
+use crate::domain::time::{SECOND, Span};
 use crate::edge::from_proto;
 use crate::edge::layers::deadline::DeadlineLayer;
 use crate::edge::layers::explain::ExplainLayer;
@@ -31,6 +31,7 @@ use crate::edge::operations_service::Operations;
 use crate::edge::promise_service::Promises;
 use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
 use crate::ledger::observe::LedgerObserver;
+use crate::ledger::redis::{self, RedisConfig, RedisLedger, StoreClock};
 use crate::ledger::{Ledger, LedgerError};
 use crate::proto;
 use crate::proto::v1::offer_service_server::{OfferServiceServer, SERVICE_NAME as OFFERS};
@@ -63,6 +64,26 @@ pub enum Store {
     Memory,
     /// In a folder of this machine, durably.
     Embedded(PathBuf),
+    /// In Redis or Valkey, shared by any number of servers.
+    Redis(Box<RedisStore>),
+}
+
+/// A store in Redis or Valkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisStore {
+    /// Where it is, and what it takes to get in.
+    pub address: redis::Address,
+    /// For encrypted connections.
+    pub tls: redis::TlsFiles,
+    /// What an acknowledged change survives.
+    pub durability: redis::Durability,
+}
+
+impl RedisStore {
+    /// A store at this address, with everything else by default.
+    pub fn new(address: redis::Address) -> RedisStore {
+        RedisStore { address, tls: redis::TlsFiles::default(), durability: redis::Durability::default() }
+    }
 }
 
 /// What the service is to be.
@@ -97,6 +118,9 @@ pub enum ServerError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The Redis store could not be opened.
+    #[error(transparent)]
+    Redis(#[from] redis::OpenError),
     /// The store failed before the service had started.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -353,10 +377,26 @@ async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledge
             let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(settings, clock)).await;
             opened.map_err(|panic| LedgerError::Unavailable(Arc::from(panic.to_string())))??
         }
+        Store::Redis(store) => {
+            let ledger = RedisLedger::open(redis_config(store, clock, observer)).await?;
+            let depth = Arc::clone(&ledger);
+            metrics.observe_queue_depth(move || depth.waiting() as u64);
+            return Ok(ledger);
+        }
     };
     let depth = Arc::clone(&ledger);
     metrics.observe_queue_depth(move || depth.waiting() as u64);
     Ok(ledger)
+}
+
+/// The ledger's end of `--clock`: the store's clock goes on, as far ahead or behind as this process's.
+fn redis_config(store: &RedisStore, clock: Arc<dyn Clock>, observer: Arc<dyn LedgerObserver>) -> RedisConfig {
+    let RedisStore { address, tls, durability } = store.clone();
+    let shift = clock.now().0 - SystemClock::new().now().0;
+    // Two looks at one clock differ by some microseconds, which are no shift.
+    let shift = if shift.abs() < SECOND { 0 } else { shift };
+    let clock = StoreClock::Store { shift, service: clock };
+    RedisConfig { tls, durability, clock, observer, ..RedisConfig::new(address) }
 }
 
 /// The ledger's own figures, as metrics.

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod input;
 pub mod network;
 pub mod quote;
+pub mod redis;
 pub mod render;
 pub mod replay;
 pub mod reservation;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::input::{self, NetworkFile, PlanFile};
+use super::redis::RedisArgs;
 use super::store::StoreChoice;
 use super::values;
 use crate::app::AppError;
@@ -18,6 +19,7 @@ use crate::clock::SystemClock;
 use crate::domain::faults::{Fault, Faults};
 use crate::domain::time::Moment;
 use crate::ledger::embedded::OpenError;
+use crate::ledger::redis;
 use crate::server::{Config, Ready, ServerError, Store};
 use crate::telemetry::{self, LogFormat, TelemetryConfig};
 
@@ -47,7 +49,8 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free port, which the first line of stdout tells
     #[arg(long, env = "SURETY_LISTEN", value_name = "HOST:PORT", default_value = DEFAULT_LISTEN)]
     pub listen: String,
-    /// Where to keep what has been taken: embedded:DIR; embedded: for a folder of your data directory; memory: for nowhere
+    /// Where to keep what has been taken: embedded:DIR; embedded: for a folder of your data directory; memory: for nowhere;
+    /// redis://HOST:PORT, rediss:// for TLS, redis+sentinel://HOST:PORT,.../PRIMARY, redis+cluster://HOST:PORT,...
     #[arg(long, env = "SURETY_STORE", value_name = "STORE", default_value = "embedded:")]
     pub store: String,
     /// A network to apply at the start: YAML or JSON
@@ -65,6 +68,13 @@ pub struct ServeArgs {
     /// How long to answer what takes nothing from what was last known while the store is away; 0s for not at all
     #[arg(long, env = "SURETY_STALE_READS", value_name = "DURATION", default_value = DEFAULT_STALE_READS)]
     pub stale_reads: String,
+
+    /// What to get into a Redis store with.
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    /// What an acknowledged change survives: memory, every-second (the default), fsync or replicas:N
+    #[arg(long, env = "SURETY_DURABILITY", value_name = "DURABILITY", help_heading = "Redis stores")]
+    pub durability: Option<String>,
 
     /// How many calls to work on at once; more are refused with the advice when to come again
     #[arg(long, env = "SURETY_MAX_IN_FLIGHT", value_name = "N", default_value = DEFAULT_MAX_IN_FLIGHT,
@@ -172,7 +182,16 @@ impl ServeArgs {
     pub fn check(&self, environment: impl Fn(&str) -> Option<String>, faults: &mut Faults) -> Option<ServeOptions> {
         let mut note = |name: &str, fault: String| faults.add(name, fault);
         let listen = listen_address(&self.listen).map_err(|fault| note("--listen", fault)).ok();
-        let store = StoreChoice::parse(&self.store).map_err(|fault| note("--store", fault)).ok();
+        let mut store = StoreChoice::parse(&self.store).map_err(|fault| note("--store", fault)).ok();
+        let durability = self.durability.as_deref().filter(|text| !text.is_empty());
+        match (durability, &mut store) {
+            (Some(text), Some(StoreChoice::Redis(redis))) => match text.parse() {
+                Ok(durability) => redis.durability = durability,
+                Err(fault) => note("--durability", fault),
+            },
+            (Some(_), Some(other)) => note("--durability", format!("is for Redis stores; --store is {other}")),
+            (Some(_), None) | (None, _) => {}
+        }
         let clock = self.clock.as_deref().filter(|text| !text.is_empty());
         let clock = clock.and_then(|text| values::rfc3339(text).map_err(|fault| note("--clock", fault)).ok());
         let mut count = |name: &str, text: &str, to: u64| match values::number(text, 1, to) {
@@ -221,7 +240,8 @@ impl ServeArgs {
         }
         let share = values::share(&self.trace_sample_ratio);
         let share = share.map_err(|fault| note("--trace-sample-ratio", fault)).ok();
-        if let Some(store) = &store {
+        if let Some(store) = &mut store {
+            self.redis.complete(store, &environment, faults);
             store.check(faults);
         }
         Some(ServeOptions {
@@ -333,6 +353,7 @@ pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit
         store: match &options.store {
             StoreChoice::Memory => Store::Memory,
             StoreChoice::Embedded(dir) => Store::Embedded(dir.clone()),
+            StoreChoice::Redis(redis) => Store::Redis(redis.clone()),
         },
         clock: Arc::new(options.clock.map_or_else(SystemClock::new, SystemClock::beginning_at)),
         telemetry,
@@ -375,7 +396,9 @@ fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&Pl
         ServerError::Store(wrong @ (OpenError::Newer { .. } | OpenError::Foreign { .. } | OpenError::Damaged(_))) => {
             vec![wrong.to_string()]
         }
+        ServerError::Redis(redis::OpenError::Durability(wrong)) => vec![format!("--durability: {wrong}")],
         other @ (ServerError::Store(OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Failed(_))
+        | ServerError::Redis(redis::OpenError::Away { .. })
         | ServerError::Ledger(_)) => {
             let message = format!("the service can't start: {other}");
             return Failure::Unreachable { message, code: "UNAVAILABLE", nothing_applied: true, request_id: None };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::faults::Faults;
+use crate::ledger::redis::Address;
+use crate::server::RedisStore;
 
 /// Where what has been taken is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum StoreChoice {
     Embedded(PathBuf),
     /// In memory: gone when the service ends.
     Memory,
+    /// In Redis or Valkey, shared by any number of servers.
+    Redis(Box<RedisStore>),
 }
 
 impl fmt::Display for StoreChoice {
@@ -19,12 +23,13 @@ impl fmt::Display for StoreChoice {
         match self {
             StoreChoice::Embedded(folder) => write!(f, "embedded:{}", folder.display()),
             StoreChoice::Memory => f.write_str("memory:"),
+            StoreChoice::Redis(redis) => redis.address.fmt(f),
         }
     }
 }
 
 impl StoreChoice {
-    /// Reads `embedded:DIR`, `embedded:` (the user's data directory) or `memory:`.
+    /// Reads `embedded:DIR`, `embedded:` (the user's data directory), `memory:`, or the address of a Redis store.
     ///
     /// # Errors
     /// One sentence that says what would be right; it shows no password.
@@ -34,11 +39,14 @@ impl StoreChoice {
             Some(("memory", rest)) => Err(format!("'memory:' takes nothing after it, was 'memory:{rest}'")),
             Some(("embedded", "")) => default_folder().map(StoreChoice::Embedded),
             Some(("embedded", folder)) => Ok(StoreChoice::Embedded(PathBuf::from(folder))),
-            Some(("redis" | "rediss" | "valkey" | "valkeys" | "unix", _)) => Err(format!(
-                "'{}' names a Redis store, which is not in this version; write embedded:DIR or memory:",
+            Some((scheme, rest)) if is_redis(scheme) && rest.starts_with("//") => match Address::parse(text) {
+                Ok(address) => Ok(StoreChoice::Redis(Box::new(RedisStore::new(address)))),
+                Err(fault) => Err(format!("'{}' {fault}", without_secrets(text))),
+            },
+            _ => Err(format!(
+                "'{}' is not a store; write embedded:DIR, embedded:, memory: or redis://HOST:PORT",
                 without_secrets(text)
             )),
-            _ => Err(format!("'{}' is not a store; write embedded:DIR, embedded: or memory:", without_secrets(text))),
         }
     }
 
@@ -61,6 +69,10 @@ impl StoreChoice {
             faults.add("--store", format!("{folder} can't be made, because {above} is a file"));
         }
     }
+}
+
+fn is_redis(scheme: &str) -> bool {
+    matches!(scheme.split('+').next(), Some("redis" | "rediss" | "valkey" | "valkeys"))
 }
 
 /// The folder of the user's data directory.
@@ -89,18 +101,21 @@ mod tests {
         assert_eq!(StoreChoice::parse("memory:"), Ok(StoreChoice::Memory));
         assert_eq!(StoreChoice::parse("embedded:/data/s"), Ok(StoreChoice::Embedded(PathBuf::from("/data/s"))));
         assert_eq!(StoreChoice::parse("embedded:C:\\s"), Ok(StoreChoice::Embedded(PathBuf::from("C:\\s"))));
-        for wrong in ["", "memory", "memory:x", "embedded", "disk:/data", "/data", "redis://localhost/0"] {
+        for wrong in ["", "memory", "memory:x", "embedded", "disk:/data", "/data", "redis:", "redis://", "unix:/x"] {
             assert!(StoreChoice::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn faults_show_no_password() {
-        let fault = StoreChoice::parse("redis://me:hunter2@db:6379/0").unwrap_err();
+        let fault = StoreChoice::parse("redis://me:hunter2@db:6379/x").unwrap_err();
         assert_eq!(
             fault,
-            "'redis://...@db:6379/0' names a Redis store, which is not in this version; write embedded:DIR or memory:"
+            "'redis://...@db:6379/x' 'x' is not the number of a database; write 0 or another whole number"
         );
+        let store = StoreChoice::parse("rediss+cluster://me:hunter2@a:1,b:2").unwrap();
+        assert_eq!(store.to_string(), "rediss+cluster://a:1,b:2");
+        assert!(!format!("{store:?}").contains("hunter2"));
         assert_eq!(without_secrets("http://u:p@ss@h:4317/x@y"), "http://...@h:4317/x@y");
         assert_eq!(without_secrets("http://h:4317"), "http://h:4317");
     }
