@@ -656,10 +656,10 @@ impl Partition {
                 if let Err(e) = &read {
                     self.failed(e);
                 }
+                // How fresh it is, is found out by looking once more.
+                self.commit(Vec::new()).await;
                 // Who asks may be gone; then nobody needs to know.
                 let _gone = done.send(read.map_err(|e| ledger_error(&e)));
-                // What is fresh is found out by looking.
-                self.commit(Vec::new()).await;
             }
             Message::Repair(repairs, done) => {
                 let seen = self.known();
