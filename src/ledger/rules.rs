@@ -13,12 +13,13 @@ use crate::domain::limits::{MAX_AMENDMENTS, MAX_UNITS};
 use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation};
 use crate::domain::time::Moment;
 
+pub use super::audit::Drift;
 use super::command::{
     AdjustSupply, Amend, ApplyNetwork, Command, Confirm, Hold, Outcome, Refusal, SetSupply, Shortage,
 };
 use super::feed::Change;
 use super::state::Side;
-pub use super::state::{Adjustment, Drift, State};
+pub use super::state::{Adjustment, State};
 
 /// What a command did.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Texts carry ANSI styles, which the output strips where nobody sees them (no terminal, `NO_COLOR`).
 
+pub mod audit;
 pub mod failure;
 pub mod plan;
 pub mod quote;

@@ -19,6 +19,7 @@ use super::super::feed::Subscriber;
 use super::super::observe::LedgerObserver;
 use super::super::rules::Drift;
 use super::core::{Core, Job, Stepped};
+use super::steward::Chore;
 use super::store::{Medium, Store, StoreError};
 use super::{OpenError, Retention};
 
@@ -39,6 +40,8 @@ pub enum Message {
     Subscribe(Arc<dyn Subscriber>, oneshot::Sender<Result<(), LedgerError>>),
     /// See `EmbeddedLedger::audit`.
     Audit(NetworkId, oneshot::Sender<Result<Vec<Drift>, LedgerError>>),
+    /// See `Steward`.
+    Chore(Chore),
 }
 
 /// A command that waits.
@@ -299,8 +302,12 @@ impl Writer {
                 (to, Told { result: Some(result), undo, shared: Arc::clone(&self.shared) })
             });
         self.shared.deliver(told.collect());
-        for other in others {
-            self.other(other);
+        let mut others = others.into_iter();
+        for other in others.by_ref() {
+            if let Err(e) = self.other(other) {
+                others.for_each(|other| refuse(other, &error_of(&e)));
+                return Err(e);
+            }
         }
         Ok(())
     }
@@ -309,7 +316,7 @@ impl Writer {
         hand_out(vec![(to, Told { result: Some(Err(why)), undo: None, shared: Arc::clone(&self.shared) })]);
     }
 
-    fn other(&mut self, message: Message) {
+    fn other(&mut self, message: Message) -> Result<(), StoreError> {
         match message {
             Message::Execute(_) => unreachable!("commands were made before"),
             Message::Subscribe(subscriber, done) => {
@@ -326,7 +333,12 @@ impl Writer {
                 };
                 drop(done.send(drifts));
             }
+            Message::Chore(chore) => {
+                chore.carry_out(&mut self.core, self.subscriber.as_ref())?;
+                self.show_next_due();
+            }
         }
+        Ok(())
     }
 
     /// Shows when the next hold ends, once all that ended before has been told.
@@ -405,7 +417,8 @@ pub fn reopen(
     Ok((store, core))
 }
 
-fn error_of(e: &StoreError) -> LedgerError {
+/// What a failure of the store means to those who wait.
+pub fn error_of(e: &StoreError) -> LedgerError {
     let why = Arc::from(e.to_string());
     match e {
         StoreError::Nothing(_) => LedgerError::Unavailable(why),
@@ -422,5 +435,6 @@ fn refuse(message: Message, why: &LedgerError) {
         }
         Message::Subscribe(_, done) => drop(done.send(Err(why.clone()))),
         Message::Audit(_, done) => drop(done.send(Err(why.clone()))),
+        Message::Chore(chore) => chore.refuse(why),
     }
 }
