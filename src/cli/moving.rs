@@ -96,7 +96,7 @@ pub async fn export(args: &ExportArgs, console: &mut Console<'_>) -> Result<Exit
     let text = if args.steward.json {
         serde_json::to_string_pretty(&moved).unwrap_or_default()
     } else {
-        render::audit::exported(&moved)
+        render::moving::exported(&moved)
     };
     if to_stdout {
         console.remark(text.trim_end());
@@ -202,7 +202,7 @@ pub async fn import(args: &ImportArgs, console: &mut Console<'_>) -> Result<Exit
     if args.steward.json {
         console.print_json(&moved)?;
     } else {
-        console.print(&render::audit::imported(&moved))?;
+        console.print(&render::moving::imported(&moved))?;
     }
     Ok(Exit::Done)
 }

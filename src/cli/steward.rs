@@ -10,9 +10,9 @@ use super::values;
 use crate::clock::SystemClock;
 use crate::domain::faults::Faults;
 use crate::domain::id::NetworkId;
+use crate::ledger::LedgerError;
 use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
 use crate::ledger::stewardship::{Holdings, Steward};
-use crate::ledger::{Ledger, LedgerError};
 
 /// Options of every command that opens a store.
 #[derive(Clone, Debug, Default, Args)]

@@ -117,7 +117,7 @@ pub enum FileFault {
         known: u32,
     },
     /// It ends before its end.
-    #[error("it ends at byte {at}, in the midst of what was exported: it was cut short; export or copy it again")]
+    #[error("it ends at byte {at}, in the midst of a record: it was cut short or is damaged; export or copy it again")]
     CutShort {
         /// Bytes that there are.
         at: u64,

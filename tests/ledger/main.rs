@@ -7,4 +7,5 @@ mod outage;
 mod record;
 mod rules;
 mod simulation;
+mod stewardship;
 mod support;

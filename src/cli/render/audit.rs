@@ -1,10 +1,9 @@
-//! What an audit found, and what was moved, for people.
+//! What an audit found, for people.
 
 use std::fmt::Write;
 
 use super::{BAD, GOOD, Table, WARN, counted, grouped, paint};
 use crate::cli::audit::{BelowZeroRow, DriftRow, Report};
-use crate::cli::moving::Moved;
 use crate::domain::limits::MAX_SHOWN_FAULTS;
 
 /// What was found, and done about it.
@@ -89,45 +88,4 @@ fn more(rows: usize) -> String {
         0 => String::new(),
         more => format!("  and {} more; --json lists them all\n", grouped(i64::try_from(more).unwrap_or(i64::MAX))),
     }
-}
-
-/// A network was exported.
-pub fn exported(moved: &Moved) -> String {
-    let Moved { network, store, cursor, as_of, .. } = moved;
-    let head = paint(GOOD, "Exported:");
-    format!(
-        "{head} network '{network}' of {store} as of {as_of}, cursor {cursor}: {}.\n{}",
-        sizes(moved),
-        drifting(moved)
-    )
-}
-
-/// A network was imported.
-pub fn imported(moved: &Moved) -> String {
-    let Moved { network, store, cursor, as_of, .. } = moved;
-    let head = paint(GOOD, "Imported:");
-    format!(
-        "{head} network '{network}' into {store} as it was at {as_of}: {}. Cursors go on from {cursor}.\n{}",
-        sizes(moved),
-        drifting(moved)
-    )
-}
-
-fn sizes(moved: &Moved) -> String {
-    [
-        format!("version {}", moved.version),
-        counted(moved.buckets, "bucket", "buckets"),
-        counted(moved.reservations, "reservation", "reservations"),
-        counted(moved.entries, "event entry", "event entries"),
-    ]
-    .join(", ")
-}
-
-/// Moving changes nothing, not even what is wrong.
-fn drifting(moved: &Moved) -> String {
-    if moved.drifts == 0 {
-        return String::new();
-    }
-    let numbers = counted(moved.drifts as u64, "number of its buckets is", "numbers of its buckets are");
-    format!("{}\n", paint(WARN, &format!("{numbers} wrong; `surety audit` shows them, --repair mends them")))
 }

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod failure;
+pub mod moving;
 pub mod plan;
 pub mod quote;
 pub mod reservation;
