@@ -445,6 +445,35 @@ async fn a_feed_without_entries_goes_on_at_its_place_all_the_same() {
     assert_eq!(to.steward.newest(&to.network).await, Ok(holdings.snapshot.seq + 1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
+    let from = House::memory();
+    from.run(network(0, &"a big document ".repeat(1 << 20), &[])).await;
+    from.run(supply("slot", 0, &[100_000])).await;
+    let count = setting("RESERVATIONS", 2_000);
+    for first in (0..count).step_by(500) {
+        let mut tasks = JoinSet::new();
+        for i in first..(first + 500).min(count) {
+            let (steward, network) = (Arc::clone(&from.steward), from.network.clone());
+            tasks
+                .spawn(async move { steward.execute(&network, hold(&format!("r{i}"), &[("slot", 0, 1)]), None).await });
+        }
+        tasks.join_all().await;
+    }
+    let holdings = from.holdings().await;
+    assert_eq!(holdings.reservations.len() as u64, count);
+    let to = House::embedded();
+    move_house(&from, &to).await.expect("it is empty");
+    to.steward.close().await;
+    let House { steward, clock, network, _dir } = to;
+    drop(steward);
+    let dir = _dir.as_ref().expect("it has a directory").path();
+    let again = EmbeddedLedger::open(EmbeddedConfig::new(dir), clock).expect("it opens");
+    assert_eq!(again.read_all(&network).await.expect("it can be read").as_ref(), Some(&holdings));
+    assert_eq!(again.entries(&network, 0, usize::MAX).await, Ok(from.feed().await));
+    assert_eq!(again.audit(&network).await, Ok(vec![]));
+}
+
 async fn a_file() -> (Holdings, Vec<u8>) {
     let house = House::memory();
     house.run(network(0, "a network", &[])).await;
