@@ -47,6 +47,11 @@ pub enum Failure {
     },
     /// The server understood and refused.
     Refused(Box<Refusal>),
+    /// The store was opened, and the answer is no. Nothing was changed.
+    Declined {
+        /// What can't be done, and why.
+        message: String,
+    },
     /// No answer came; whether the request arrived is unknown.
     Unreachable {
         /// What could not be reached, and why.
@@ -117,7 +122,7 @@ impl Failure {
         match self {
             Failure::Wrong { .. } => Exit::Wrong,
             Failure::Refused(refusal) if refusal.wrong => Exit::Wrong,
-            Failure::Refused(_) => Exit::No,
+            Failure::Refused(_) | Failure::Declined { .. } => Exit::No,
             Failure::Unreachable { .. } => Exit::Unreachable,
             Failure::OutputClosed => Exit::Done,
         }

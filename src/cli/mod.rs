@@ -5,6 +5,7 @@
 //! ([`render`]). Only [`console`] writes. No rule of promising lives here.
 
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod client;
 pub mod console;
@@ -12,6 +13,7 @@ pub mod demo;
 pub mod events;
 pub mod exit;
 pub mod input;
+pub mod moving;
 pub mod network;
 pub mod quote;
 pub mod redis;
@@ -19,12 +21,15 @@ pub mod render;
 pub mod replay;
 pub mod reservation;
 pub mod serve;
+pub mod steward;
 pub mod store;
 pub mod supply;
 pub mod values;
 
 #[cfg(test)]
 mod server_tests;
+#[cfg(test)]
+mod steward_tests;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +49,7 @@ use crate::clock::{Clock, SystemClock};
     version,
     max_term_width = 110,
     after_help = "Every option can be given by the environment variable shown with it; the command line comes first.\n\
-                  Exit codes: 0 done; 1 the answer is no, or the server refused;\n\
+                  Exit codes: 0 done; 1 the answer is no, or the server or store refused;\n\
                   2 the command line or a file is wrong; 69 the server or store can't be reached."
 )]
 pub struct Cli {
@@ -88,6 +93,12 @@ pub enum Command {
     CheckConfig(check::CheckConfigArgs),
     /// Play an orders file in virtual time, without a server, and report what could be promised
     Replay(replay::ReplayArgs),
+    /// Work every balance of a store out anew, say what differs and what mends it. With --repair, mend it
+    Audit(audit::AuditArgs),
+    /// Write a network with its plan, reservations and history to a file
+    Export(moving::ExportArgs),
+    /// Load what `export` wrote into an empty network of a store
+    Import(moving::ImportArgs),
 }
 
 /// The whole program: reads the process's arguments and environment, writes to its output, returns its exit code.
@@ -149,7 +160,10 @@ impl Command {
             | Command::Buckets(_)
             | Command::Events(_)
             | Command::CheckConfig(_)
-            | Command::Replay(_) => {}
+            | Command::Replay(_)
+            | Command::Audit(_)
+            | Command::Export(_)
+            | Command::Import(_) => {}
         }
     }
 
@@ -171,6 +185,9 @@ impl Command {
             Command::Events(args) => args.client.json,
             Command::CheckConfig(args) => args.json,
             Command::Replay(args) => args.json,
+            Command::Audit(args) => args.steward.json,
+            Command::Export(args) => args.steward.json,
+            Command::Import(args) => args.steward.json,
         }
     }
 }
@@ -204,7 +221,7 @@ fn run(command: Command, console: &mut Console<'_>) -> Result<Exit, Failure> {
     runtime.block_on(call(command, console))
 }
 
-/// Carries out a command that calls a server.
+/// Carries out a command that calls a server or looks after a store.
 pub(crate) async fn call(command: Command, console: &mut Console<'_>) -> Result<Exit, Failure> {
     match command {
         Command::Apply(args) => network::apply(&args, console).await,
@@ -219,6 +236,9 @@ pub(crate) async fn call(command: Command, console: &mut Console<'_>) -> Result<
         Command::Reservations(args) => reservation::list(&args, console).await,
         Command::Buckets(args) => supply::buckets(&args, console).await,
         Command::Events(args) => events::follow(&args, console).await,
+        Command::Audit(args) => audit::run(&args, console).await,
+        Command::Export(args) => moving::export(&args, console).await,
+        Command::Import(args) => moving::import(&args, console).await,
         Command::Serve(_) | Command::Demo(_) | Command::CheckConfig(_) | Command::Replay(_) => {
             unreachable!("run() carries these out")
         }

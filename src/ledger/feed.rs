@@ -56,7 +56,7 @@ pub enum Change {
 }
 
 /// The full state of a network's capacity.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// The newest entry that it contains.
     pub seq: Cursor,

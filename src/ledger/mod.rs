@@ -2,6 +2,7 @@
 //!
 //! A ledger must not plan, know calendars or the contract, or loop over time: a draw is already chosen when it comes here.
 
+pub mod audit;
 pub mod command;
 pub mod embedded;
 pub mod feed;
@@ -10,6 +11,8 @@ pub mod record;
 pub mod redis;
 pub mod rules;
 pub mod state;
+pub mod stewardship;
+pub mod stored_file;
 mod told;
 pub mod transition;
 

@@ -74,6 +74,17 @@ pub fn read_bucket(bytes: &[u8]) -> Read<BucketLevel> {
     bucket(decode("bucket", bytes)?)
 }
 
+/// Writes a bucket with its place, for where no key has it.
+pub fn write_placed_bucket(resource: &ResourceId, index: i32, level: &BucketLevel) -> Vec<u8> {
+    form::At { resource: text(resource.as_str()), index, level: Some(bucket_form(level)) }.encode_to_vec()
+}
+
+/// Reads a bucket with its place.
+pub fn read_placed_bucket(bytes: &[u8]) -> Read<(ResourceId, i32, BucketLevel)> {
+    let at: form::At = decode("bucket", bytes)?;
+    Ok((resource(&at.resource), at.index, bucket(at.level.unwrap_or_default())?))
+}
+
 /// Writes a reservation.
 pub fn write_reservation(r: &Reservation) -> Vec<u8> {
     reservation_form(r).encode_to_vec()

@@ -13,9 +13,10 @@ use crate::domain::limits::MAX_UNITS;
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
 
+pub use super::audit::Drift;
 use super::command::{AdjustSupply, ApplyNetwork, Command, Outcome, Refusal, SetSupply, Shortage};
 use super::feed::Change;
-pub use super::state::{Adjustment, Drift, State};
+pub use super::state::{Adjustment, State};
 pub use super::transition::expired;
 use super::transition::{self, Next, Side, Transition};
 

@@ -1,9 +1,9 @@
 //! What a ledger holds of one network: the levels of its buckets, the reservations at hand, and when holds end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::domain::bucket::{BucketLevel, Levels};
 use crate::domain::draw::{Draw, Pool};
@@ -11,6 +11,7 @@ use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::reservation::{self, Fingerprint, Reservation};
 use crate::domain::time::{Moment, Span};
 
+use super::audit::{self, Drift};
 use super::feed::{Cursor, Snapshot};
 use super::transition::Side;
 
@@ -57,17 +58,6 @@ pub struct State {
     reservations: FxHashMap<ReservationId, Known>,
     due: BTreeSet<(Moment, ReservationId)>,
     adjustments: FxHashMap<ReservationId, Arc<Adjustment>>,
-}
-
-/// A difference between a bucket and the reservations that draw on it: always a fault of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// Which resource.
-    pub resource: ResourceId,
-    /// Which bucket.
-    pub index: i32,
-    /// What is wrong, with both numbers.
-    pub what: String,
 }
 
 impl State {
@@ -299,57 +289,9 @@ impl State {
     }
 
     /// Compares every bucket with these reservations, which must be all there are. Fulfilled units are compared only where the
-    /// bucket is still known.
-    pub fn audit_against<'a>(&self, reservations: impl IntoIterator<Item = &'a Reservation>) -> Vec<Drift> {
-        let mut sums: BTreeMap<(&ResourceId, i32), [i64; 3]> = BTreeMap::new();
-        for r in reservations {
-            let at = match r.state {
-                reservation::State::Held => 0,
-                reservation::State::Confirmed => 1,
-                reservation::State::Fulfilled => 2,
-                reservation::State::Released | reservation::State::Expired => continue,
-            };
-            for d in r.draws.iter() {
-                sums.entry((&d.resource, d.index)).or_default()[at] += d.units;
-            }
-        }
-        let mut drifts = Vec::new();
-        let mut drift = |resource: &ResourceId, index: i32, what: String| {
-            drifts.push(Drift { resource: resource.clone(), index, what });
-        };
-        for (resource, levels) in &self.levels {
-            for (index, level) in levels.all() {
-                let [held, confirmed, fulfilled] = sums.remove(&(resource, *index)).unwrap_or_default();
-                for (name, has, should) in [
-                    ("held", level.held, held),
-                    ("confirmed", level.confirmed, confirmed),
-                    ("fulfilled", level.fulfilled, fulfilled),
-                ] {
-                    if has != should {
-                        drift(resource, *index, format!("has {has} {name}, its reservations draw {should}"));
-                    }
-                }
-                let mut seen = FxHashSet::default();
-                for pool in level.pools() {
-                    if pool.left < 0 {
-                        drift(resource, *index, format!("pool {} has {} left", pool.pool, pool.left));
-                    }
-                    if pool.pool == Pool::Common || !seen.insert(&pool.pool) {
-                        drift(resource, *index, format!("pool '{}' is common or listed twice", pool.pool));
-                    }
-                }
-            }
-        }
-        for ((resource, index), [held, confirmed, _]) in sums {
-            if held > 0 || confirmed > 0 {
-                drift(
-                    resource,
-                    index,
-                    format!("is not known, its reservations draw {held} held, {confirmed} confirmed"),
-                );
-            }
-        }
-        drifts
+    /// bucket is still known, and there may be more of them than reservations are remembered.
+    pub fn audit_against<'a>(&'a self, reservations: impl IntoIterator<Item = &'a Reservation>) -> Vec<Drift> {
+        audit::compare(|| self.levels.iter().map(|(resource, levels)| (resource, levels.all())), reservations)
     }
 }
 

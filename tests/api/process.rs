@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use surety::clock::{Clock, SystemClock};
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use surety::proto::v1::reservation::State;
@@ -223,6 +224,48 @@ fn a_directory_serves_one_process_at_a_time() {
     served.kill();
     // A lock does not outlive its holder.
     Served::start(&store, BEGIN, &[]).kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_moves_house_and_its_followers_and_callers_notice_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let (old, new) = (format!("embedded:{}", old.display()), format!("embedded:{}", new.display()));
+    // The system's clock, by which the store is looked after.
+    let now = SystemClock::new().now().to_timestamp().to_string();
+    let served = Served::start(&old, &now, &[]);
+    apply(&served).await;
+    let mugs = plan(&[("lej.stock.mug", &now[..10], &[50])]);
+    served.operations().await.set_supply(tokio_stream::iter(vec![mugs])).await.unwrap();
+    let mut promises = served.promises().await;
+    let held = promises.quote(hold("held", ask("mug", 2), 7_200)).await.unwrap().into_inner();
+    assert_eq!(held.verdict(), Verdict::Promised);
+    let mut operations = served.operations().await;
+    let watch = |cursor: &str| WatchEventsRequest { cursor: cursor.into() };
+    let mut events = operations.watch_events(watch("0")).await.unwrap().into_inner();
+    let first = events.message().await.unwrap().expect("something happened");
+    let second = events.message().await.unwrap().expect("more happened");
+    refused(&run(&["audit", "--store", &old]), 69, &["in use by another process"]);
+    drop((events, operations, promises));
+    served.terminate();
+
+    let mut export = surety(&["export", "--store", &old, "-"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let pipe = export.stdout.take().expect("piped");
+    let import = surety(&["import", "--store", &new, "-"]).stdin(pipe).output().expect("it runs");
+    assert!(export.wait().expect("it ends").success());
+    assert!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
+    let audit = run(&["audit", "--store", &new]);
+    assert!(String::from_utf8_lossy(&audit.stdout).starts_with("Nothing is wrong: "), "{audit:?}");
+
+    let served = Served::start(&new, &now, &[]);
+    let mut promises = served.promises().await;
+    let again = promises.quote(hold("held", ask("mug", 2), 7_200)).await.unwrap().into_inner();
+    assert_eq!(again, held, "the same request, the same answer");
+    let mut operations = served.operations().await;
+    let mut events = operations.watch_events(watch(&first.cursor)).await.unwrap().into_inner();
+    assert_eq!(events.message().await.unwrap(), Some(second), "a follower goes on where it was");
+    drop((events, operations, promises));
+    served.kill();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod outage;
 mod record;
 mod rules;
 mod simulation;
+mod stewardship;
 mod support;
 
 #[path = "../redis_world/mod.rs"]

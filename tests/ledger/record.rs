@@ -207,7 +207,10 @@ fn what_is_written_is_what_is_read() {
     for _ in 0..setting("ROUNDS", 500) {
         let (l, r) = (level(&mut d), reservation(&mut d));
         assert_eq!(read_bucket(&write_bucket(&l)).as_ref(), Ok(&l));
-        assert_eq!(read_bucket(&with_an_addition(write_bucket(&l))), Ok(l));
+        assert_eq!(read_bucket(&with_an_addition(write_bucket(&l))), Ok(l.clone()));
+        let (place, index) = (res(&name(&mut d)), number(&mut d) as i32);
+        let placed = with_an_addition(write_placed_bucket(&place, index, &l));
+        assert_eq!(read_placed_bucket(&placed), Ok((place, index, l.clone())));
         assert_eq!(read_reservation(&write_reservation(&r)).as_ref(), Ok(&r));
         assert_eq!(read_reservation(&with_an_addition(write_reservation(&r))), Ok(r));
         let entry = Entry { seq: d.next(), at: moment(&mut d), changes: d.some(5, change) };

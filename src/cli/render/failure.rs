@@ -21,6 +21,7 @@ pub fn text(failure: &Failure) -> String {
             }
         },
         Failure::Refused(refusal) => refused(refusal),
+        Failure::Declined { message } => format!("{} {message}\n", paint(BAD, "surety:")),
         Failure::Unreachable { message, request_id, .. } => {
             let mut text = format!("{} {message}\n", paint(BAD, "surety:"));
             if let Some(id) = request_id {
@@ -86,6 +87,7 @@ pub fn json(failure: &Failure) -> Value {
             error
         }
         Failure::Refused(refusal) => refused_json(refusal, exit),
+        Failure::Declined { message } => json!({ "exit": exit, "message": message }),
         Failure::OutputClosed => json!({ "exit": exit, "message": "nobody reads the output" }),
     };
     json!({ "error": error })

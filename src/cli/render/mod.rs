@@ -2,7 +2,9 @@
 //!
 //! Texts carry ANSI styles, which the output strips where nobody sees them (no terminal, `NO_COLOR`).
 
+pub mod audit;
 pub mod failure;
+pub mod moving;
 pub mod plan;
 pub mod quote;
 pub mod reservation;

@@ -26,7 +26,7 @@ const EXPIRED_AT_ONCE: usize = 1_000;
 /// Records that one sweep drops at most, so that it delays no command for long.
 const SWEPT_AT_ONCE: usize = 2_000;
 /// Bytes of one part of a document: large enough to be few, small enough for any buffer.
-const PART_BYTES: usize = 1 << 20;
+pub(super) const PART_BYTES: usize = 1 << 20;
 
 /// A command and the network it is for.
 pub type Job = (NetworkId, Command);
@@ -45,14 +45,15 @@ pub struct Stepped {
 /// The states of all networks over one store. After an error it must be dropped and opened again: memory may be ahead of
 /// the store, or behind.
 pub struct Core {
-    store: Arc<dyn Store>,
-    partitions: FxHashMap<NetworkId, Partition>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) partitions: FxHashMap<NetworkId, Partition>,
     retention: Retention,
     now: Moment,
 }
 
-struct Partition {
-    state: State,
+/// One network.
+pub(super) struct Partition {
+    pub(super) state: State,
     /// The oldest entry that is kept; where trimming begins.
     oldest: Cursor,
     /// Where the sweep of what ended goes on: what lies before was dropped, and would have to be passed over each time.
@@ -74,7 +75,7 @@ struct Pending {
 }
 
 impl Partition {
-    fn new(state: State, oldest: Cursor) -> Partition {
+    pub(super) fn new(state: State, oldest: Cursor) -> Partition {
         Partition { state, oldest, swept: Vec::new(), pending: Pending::default() }
     }
 }
@@ -159,7 +160,7 @@ impl Core {
     }
 
     /// Makes durable what is pending, and only then has it told.
-    fn write(&mut self, stepped: &mut Stepped) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, stepped: &mut Stepped) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         for (network, partition) in &self.partitions {
             partition.write(network, &*self.store, &mut batch)?;
@@ -260,7 +261,7 @@ impl Partition {
     }
 
     /// Notes what changed, to be written. `gone`: buckets that are dropped if the changes say so.
-    fn note(&mut self, now: Moment, changes: Vec<Change>, gone: &[(ResourceId, i32)]) {
+    pub(super) fn note(&mut self, now: Moment, changes: Vec<Change>, gone: &[(ResourceId, i32)]) {
         if changes.is_empty() {
             return;
         }

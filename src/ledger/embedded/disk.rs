@@ -40,6 +40,11 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether a store was made in the directory, or is being made.
+    pub fn is_made(dir: &Path) -> bool {
+        dir.join(LOCK).exists() || dir.join(STORE).exists()
+    }
+
     /// Locks the directory, and makes it and the store in it if there is none.
     pub fn lock(dir: &Path) -> Result<Directory, OpenError> {
         let at = |path: &Path| {

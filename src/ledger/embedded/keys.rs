@@ -9,6 +9,7 @@ use super::super::feed::Cursor;
 /// The version of the layout, under which it is found in [`super::store::Space::Meta`].
 pub const FORMAT: &[u8] = b"format";
 const NETWORK: &[u8] = b"network/";
+const UNFINISHED: &[u8] = b"unfinished/";
 
 /// Names have no control characters, so this ends one wherever more follows.
 const END: u8 = 0;
@@ -56,6 +57,22 @@ pub fn heads() -> (Vec<u8>, Vec<u8>) {
 /// The network whose head has this key.
 pub fn network_of_head(key: &[u8]) -> Option<NetworkId> {
     let name = std::str::from_utf8(key.strip_prefix(NETWORK)?).ok()?;
+    NetworkId::new(name).ok()
+}
+
+/// The mark of a network whose load has not come to its end.
+pub fn unfinished(network: &NetworkId) -> Vec<u8> {
+    [UNFINISHED, network.as_str().as_bytes()].concat()
+}
+
+/// All marks of [`unfinished`] networks.
+pub fn all_unfinished() -> (Vec<u8>, Vec<u8>) {
+    (UNFINISHED.to_vec(), behind(UNFINISHED))
+}
+
+/// The network that has this mark.
+pub fn network_of_unfinished(key: &[u8]) -> Option<NetworkId> {
+    let name = std::str::from_utf8(key.strip_prefix(UNFINISHED)?).ok()?;
     NetworkId::new(name).ok()
 }
 

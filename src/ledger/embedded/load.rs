@@ -11,9 +11,10 @@ use crate::domain::reservation::Reservation;
 use super::super::ReservationFilter;
 use super::super::feed::{Cursor, Entry};
 use super::super::record::{self, NetworkHead, Unreadable};
-use super::super::rules::State;
+use super::super::rules::{Adjustment, State};
 use super::OpenError;
 use super::keys;
+use super::steward;
 use super::store::{Batch, Space, Store, StoreError};
 
 /// The layout that this version writes. A store with a higher number is not opened.
@@ -41,6 +42,7 @@ fn check_layout(store: &dyn Store) -> Result<(), OpenError> {
 /// Every network's state and the oldest entry of its feed. `default` is always there.
 pub fn networks(store: &dyn Store) -> Result<BTreeMap<NetworkId, (State, Cursor)>, OpenError> {
     check_layout(store)?;
+    steward::discard_unfinished(store)?;
     names(store)?.into_iter().map(|id| network(store, &id).map(|loaded| (id, loaded))).collect()
 }
 
@@ -134,15 +136,35 @@ pub fn newest(store: &dyn Store, network: &NetworkId) -> Result<Cursor, StoreErr
     Ok(last.and_then(|key| keys::entry_of(&key[prefix.len()..])).unwrap_or(0))
 }
 
-/// All reservations of a network, for an audit.
+/// All reservations of a network, by their ids.
 pub fn reservations(store: &dyn Store, network: &NetworkId) -> Result<Vec<Reservation>, OpenError> {
+    all(store, Space::Reservations, network, record::read_reservation)
+}
+
+/// All adjustments of a network, by their request ids.
+pub fn adjustments(store: &dyn Store, network: &NetworkId) -> Result<Vec<Adjustment>, OpenError> {
+    all(store, Space::Adjustments, network, record::read_adjustment)
+}
+
+fn all<T>(
+    store: &dyn Store,
+    space: Space,
+    network: &NetworkId,
+    read: impl Fn(&[u8]) -> Result<T, Unreadable>,
+) -> Result<Vec<T>, OpenError> {
     let prefix = keys::of(network);
-    let mut all = Vec::new();
-    store.scan(Space::Reservations, &prefix, &keys::behind(&prefix), &mut |_, value| {
-        all.push(record::read_reservation(value));
-        ControlFlow::Continue(())
+    let (mut all, mut fault) = (Vec::new(), None);
+    store.scan(space, &prefix, &keys::behind(&prefix), &mut |_, value| match read(value) {
+        Ok(one) => {
+            all.push(one);
+            ControlFlow::Continue(())
+        }
+        Err(e) => {
+            fault = Some(e);
+            ControlFlow::Break(())
+        }
     })?;
-    Ok(all.into_iter().collect::<Result<_, _>>()?)
+    fault.map_or(Ok(all), |e| Err(e.into()))
 }
 
 /// One reservation.

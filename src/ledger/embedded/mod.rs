@@ -6,12 +6,13 @@ mod disk;
 mod journal;
 mod keys;
 mod load;
+mod steward;
 pub mod store;
 mod writer;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -156,6 +157,11 @@ impl EmbeddedLedger {
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let directory = disk::Directory::lock(&config.dir)?;
         Self::on(Box::new(directory), config, clock)
+    }
+
+    /// Whether there is a ledger in the directory, open or not. Makes nothing.
+    pub fn is_in(dir: &Path) -> bool {
+        disk::Directory::is_made(dir)
     }
 
     /// A ledger that keeps nothing beyond the process: `memory:`.

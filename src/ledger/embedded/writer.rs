@@ -19,6 +19,7 @@ use super::super::observe::LedgerObserver;
 use super::super::rules::Drift;
 use super::super::told::{Told, Undos, Unheard};
 use super::core::{Core, Job, Stepped};
+use super::steward::Chore;
 use super::store::{Medium, Store, StoreError};
 use super::{OpenError, Retention};
 
@@ -39,6 +40,8 @@ pub enum Message {
     Subscribe(Arc<dyn Subscriber>, oneshot::Sender<Result<(), LedgerError>>),
     /// See `EmbeddedLedger::audit`.
     Audit(NetworkId, oneshot::Sender<Result<Vec<Drift>, LedgerError>>),
+    /// See `Steward`.
+    Chore(Chore),
 }
 
 /// A command that waits.
@@ -270,8 +273,12 @@ impl Writer {
                 (to, Told::new(&network, &command, result, &self.shared.undos))
             });
         self.shared.deliver(told.collect());
-        for other in others {
-            self.other(other);
+        let mut others = others.into_iter();
+        for other in others.by_ref() {
+            if let Err(e) = self.other(other) {
+                others.for_each(|other| refuse(other, &error_of(&e)));
+                return Err(e);
+            }
         }
         Ok(())
     }
@@ -280,7 +287,7 @@ impl Writer {
         hand_out(vec![(to, Told::failed(why))]);
     }
 
-    fn other(&mut self, message: Message) {
+    fn other(&mut self, message: Message) -> Result<(), StoreError> {
         match message {
             Message::Execute(_) => unreachable!("commands were made before"),
             Message::Subscribe(subscriber, done) => {
@@ -297,7 +304,12 @@ impl Writer {
                 };
                 drop(done.send(drifts));
             }
+            Message::Chore(chore) => {
+                chore.carry_out(&mut self.core, self.subscriber.as_ref())?;
+                self.show_next_due();
+            }
         }
+        Ok(())
     }
 
     /// Shows when the next hold ends, once all that ended before has been told.
@@ -376,7 +388,8 @@ pub fn reopen(
     Ok((store, core))
 }
 
-fn error_of(e: &StoreError) -> LedgerError {
+/// What a failure of the store means to those who wait.
+pub fn error_of(e: &StoreError) -> LedgerError {
     let why = Arc::from(e.to_string());
     match e {
         StoreError::Nothing(_) => LedgerError::Unavailable(why),
@@ -393,5 +406,6 @@ fn refuse(message: Message, why: &LedgerError) {
         }
         Message::Subscribe(_, done) => drop(done.send(Err(why.clone()))),
         Message::Audit(_, done) => drop(done.send(Err(why.clone()))),
+        Message::Chore(chore) => chore.refuse(why),
     }
 }

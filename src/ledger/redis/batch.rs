@@ -487,24 +487,3 @@ impl Made<'_> {
 fn unnamed() -> Unreadable {
     Unreadable { what: "plan of a batch", why: "it names what the batch has not".to_owned() }
 }
-
-/// Units that a bucket's counters lack, or have too many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repair {
-    /// Which bucket.
-    pub place: Place,
-    /// To be added to held units.
-    pub held: i64,
-    /// To be added to confirmed units.
-    pub confirmed: i64,
-    /// To be added to fulfilled units.
-    pub fulfilled: i64,
-}
-
-/// The arguments of `lua/repair.lua` from the ninth on.
-pub fn write_repairs(repairs: &[Repair], cmd: &mut redis::Cmd) {
-    cmd.arg(repairs.len());
-    for r in repairs {
-        cmd.arg(keys::bucket(&r.place.0, r.place.1)).arg(r.held).arg(r.confirmed).arg(r.fulfilled);
-    }
-}

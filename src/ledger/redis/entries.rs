@@ -6,7 +6,7 @@ use redis::Value;
 use rustc_hash::FxHashMap;
 
 use super::super::feed::{Change, Cursor, Entry};
-use super::super::record::Unreadable;
+use super::super::record::{self, Unreadable};
 use super::super::state::give_to;
 use super::super::transition::Side;
 use super::batch::{Made, Place};
@@ -123,6 +123,8 @@ fn read(value: Value) -> Result<Element, Unreadable> {
             changes.extend(changed(&buckets, levels));
             element.entries = one(changes);
         }
+        // From another ledger, in the form in which exports have it.
+        b"e" => element.entries = vec![Arc::new(record::read_entry(&take("d"))?)],
         b"r" => element.entries = one(changed(&buckets, levels).collect()),
         _ => element.is_foreign = true,
     }

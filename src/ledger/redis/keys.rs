@@ -32,7 +32,15 @@ pub struct Keys {
 impl Keys {
     /// The keys of a network.
     pub fn of(network: &NetworkId) -> Keys {
-        let prefix = format!("{{surety:{network}}}");
+        Keys::at(format!("{{surety:{network}}}"))
+    }
+
+    /// The same keys under names of their own, for a network that is being loaded.
+    pub fn loading(&self, name: &str) -> Keys {
+        Keys::at(format!("{}:loading:{name}", self.prefix))
+    }
+
+    fn at(prefix: String) -> Keys {
         let key = |name: &str| format!("{prefix}:{name}");
         Keys {
             head: key("head"),

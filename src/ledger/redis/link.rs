@@ -96,8 +96,6 @@ pub struct Link {
     broken: Arc<AtomicBool>,
     /// The names under which the server knows the scripts.
     pub shas: Arc<Shas>,
-    /// Where it goes.
-    pub node: Node,
 }
 
 impl Link {
@@ -158,11 +156,6 @@ impl Links {
         Links { config, links: Mutex::default(), map: Mutex::default() }
     }
 
-    /// Where the store is.
-    pub fn address(&self) -> &Address {
-        &self.config.address
-    }
-
     /// A connection to the primary that has the key.
     pub async fn to(&self, key: &str, role: Role) -> Result<Link, LinkError> {
         let node = self.locate(key).await?;
@@ -184,7 +177,7 @@ impl Links {
             return Err(LinkError::Refused(format!("{node} is no primary but a replica")));
         }
         let shas = scripts::load(&mut connection).await.map_err(|e| not_done(&e, &node))?;
-        let link = Link { connection, broken: Arc::default(), shas: Arc::new(shas), node };
+        let link = Link { connection, broken: Arc::default(), shas: Arc::new(shas) };
         *slot = Some(link.clone());
         Ok(link)
     }

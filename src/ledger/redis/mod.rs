@@ -14,6 +14,7 @@ mod recent;
 mod reply;
 mod reshape;
 mod scripts;
+mod steward;
 mod stored;
 
 use std::fmt;
@@ -29,7 +30,6 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 pub use address::{Address, Secret, Topology};
-pub use batch::Repair;
 pub use call::StoreClock;
 pub use durability::{Durability, DurabilityError};
 pub use link::{LinkConfig, LinkError, TlsFiles};
@@ -290,16 +290,22 @@ impl RedisLedger {
             if known.len() >= MAX_NETWORKS {
                 return Err(LedgerError::TooManyNetworks(known.len()));
             }
-            let mut link = self.links.to(keys::NETWORKS, Role::Commands).await.map_err(unavailable)?;
-            let mut cmd = redis::cmd("SADD");
-            cmd.arg(keys::NETWORKS).arg(network.to_string());
-            link.send(&cmd).await.map_err(unavailable)?;
+            self.list(network).await?;
         }
         let handle = self.take_up(network).await;
         if self.shared.subscriber().is_some() {
             subscribed(&handle).await?;
         }
         Ok(handle)
+    }
+
+    /// Lists a network, so that every server finds it.
+    async fn list(&self, network: &NetworkId) -> Result<(), LedgerError> {
+        let mut link = self.links.to(keys::NETWORKS, Role::Commands).await.map_err(unavailable)?;
+        let mut cmd = redis::cmd("SADD");
+        cmd.arg(keys::NETWORKS).arg(network.to_string());
+        link.send(&cmd).await.map_err(unavailable)?;
+        Ok(())
     }
 
     async fn reads(&self, network: &NetworkId) -> Result<(link::Link, Arc<Keys>), LedgerError> {

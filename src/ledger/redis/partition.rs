@@ -10,17 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
 use super::super::LedgerError;
+use super::super::audit::Repair;
 use super::super::command::{Command, Outcome, Refusal, Shortage};
 use super::super::feed::{Cursor, Entry};
 use super::super::told::{Told, Undos};
 use super::super::transition::{self, Next};
-use super::batch::{self, Batch, Expected, Made, Reserve, Step};
+use super::batch::{Batch, Expected, Made, Reserve, Step};
 use super::call::{CallError, Caller, FEED_AT_ONCE, Reply};
 use super::entries::Element;
 use super::recent::Recent;
 use super::scripts::Script;
 use super::stored::{self, Stored, UNNAMED};
-use super::{Shared, reading, reply, reshape};
+use super::{Shared, reading, reply, reshape, steward};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::reservation::{Reservation, State};
@@ -45,7 +46,7 @@ pub enum Message {
     /// The subscriber is there: it is to get the full state.
     Subscribed(oneshot::Sender<Result<(), LedgerError>>),
     /// Buckets are to be mended.
-    Repair(Vec<batch::Repair>, oneshot::Sender<Result<(), LedgerError>>),
+    Repair(Vec<Repair>, oneshot::Sender<Result<usize, LedgerError>>),
 }
 
 /// A command that waits.
@@ -663,12 +664,13 @@ impl Partition {
             }
             Message::Repair(repairs, done) => {
                 let seen = self.known();
-                let called = self.call(Script::Repair, &[], seen, |cmd| batch::write_repairs(&repairs, cmd)).await;
+                let called = self.call(Script::Repair, &[], seen, |cmd| steward::write_repairs(&repairs, cmd)).await;
                 let answer = match called {
                     Ok(mut reply) => {
                         let before = reply.feed.take();
                         self.caught_up(before, &reply).await;
-                        Ok(())
+                        let changed = reply.extras.next().and_then(|n| reply::number(n).ok());
+                        Ok(changed.unwrap_or(0))
                     }
                     Err(e) => {
                         self.failed(&e);
@@ -906,6 +908,7 @@ pub fn ledger_error(e: &CallError) -> LedgerError {
 fn refuse(message: Message, why: &LedgerError) {
     match message {
         Message::Execute(e) => drop(e.answer.send(Told::failed(why.clone()))),
-        Message::Subscribed(done) | Message::Repair(_, done) => drop(done.send(Err(why.clone()))),
+        Message::Subscribed(done) => drop(done.send(Err(why.clone()))),
+        Message::Repair(_, done) => drop(done.send(Err(why.clone()))),
     }
 }

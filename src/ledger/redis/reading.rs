@@ -263,17 +263,23 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
             Followed::ToTheEnd => {}
             Followed::OtherNetwork | Followed::Gap => continue,
         }
-        let mut by_resource: BTreeMap<ResourceId, Vec<(i32, BucketLevel)>> = BTreeMap::new();
-        for ((resource, index), level) in levels {
-            by_resource.entry(resource).or_default().push((index, level));
-        }
-        let mut buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)> = by_resource.into_iter().collect();
-        buckets.iter_mut().for_each(|(_, levels)| levels.sort_by_key(|(index, _)| *index));
+        let buckets = by_resource(levels);
         let snapshot =
             Snapshot { seq, network_version: begin.version, document, applied_at: begin.applied_at, buckets };
         return Ok((snapshot, last));
     }
     Err(ReadError::Link(LinkError::Refused("the network changes faster than it can be read".to_owned())))
+}
+
+/// Levels in the order of resources and indexes.
+pub fn by_resource(levels: FxHashMap<Place, BucketLevel>) -> Vec<(ResourceId, Vec<(i32, BucketLevel)>)> {
+    let mut by_resource: BTreeMap<ResourceId, Vec<(i32, BucketLevel)>> = BTreeMap::new();
+    for ((resource, index), level) in levels {
+        by_resource.entry(resource).or_default().push((index, level));
+    }
+    let mut buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)> = by_resource.into_iter().collect();
+    buckets.iter_mut().for_each(|(_, levels)| levels.sort_by_key(|(index, _)| *index));
+    buckets
 }
 
 /// What following the feed came to.
@@ -319,7 +325,8 @@ pub async fn follow(
     }
 }
 
-fn replay(levels: &mut FxHashMap<Place, BucketLevel>, change: &Change) {
+/// Takes in what a change says of buckets.
+pub fn replay(levels: &mut FxHashMap<Place, BucketLevel>, change: &Change) {
     match change {
         Change::Bucket { resource, index, level } => {
             levels.insert((resource.clone(), *index), level.clone());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::LedgerError;
 use super::super::command::{ApplyNetwork, Command, Outcome, Refusal};
@@ -12,7 +11,7 @@ use super::keys::{self, Keys};
 use super::link::{Link, LinkError};
 use super::partition::{Partition, ledger_error};
 use super::reading::{self, ReadError};
-use super::reply;
+use super::{reply, steward};
 use crate::domain::id::ResourceId;
 
 /// Bytes of a document that are sent at a time.
@@ -103,7 +102,7 @@ async fn forget(partition: &mut Partition, before: &[(ResourceId, i32)]) -> Resu
 
 async fn apply(partition: &mut Partition, c: &ApplyNetwork) -> Result<Outcome, LedgerError> {
     let keys = partition.caller.keys.clone();
-    let digest = format!("{:032x}-{}", xxh3_128(&c.document), c.document.len());
+    let digest = steward::digest(&c.document);
     let name = uuid::Uuid::new_v4().simple().to_string();
     let dropped: Vec<(ResourceId, i32)> = c.dropped.iter().map(|r| (r.clone(), i32::MAX)).collect();
     let mut sent = false;
@@ -155,7 +154,7 @@ fn refused_reading(e: &super::super::record::Unreadable) -> LedgerError {
 }
 
 /// Sends a document in parts, so that nobody waits long for it. If it is never applied it goes by itself.
-async fn send(link: &mut Link, key: &str, document: &[u8]) -> Result<(), LinkError> {
+pub async fn send(link: &mut Link, key: &str, document: &[u8]) -> Result<(), LinkError> {
     // An empty document is one empty part; and a part that is sent twice lies where it lay.
     let parts = document.len().div_ceil(PART).max(1);
     for part in 0..parts {

@@ -14,6 +14,8 @@ pub enum Script {
     Repair,
 }
 
+/// Puts a loaded network in its place: so rare that it is sent with each call.
+pub const SETTLE: &str = include_str!("lua/settle.lua");
 const COMMIT: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/commit.lua"));
 const RESHAPE: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/reshape.lua"));
 const REPAIR: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/repair.lua"));

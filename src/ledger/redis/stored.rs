@@ -87,6 +87,16 @@ pub fn write_reservation(r: &Reservation) -> Vec<u8> {
     out
 }
 
+/// What is stored of a reservation from elsewhere, whole. Nobody knows who was told of it, so it counts as told.
+pub fn write_settled(r: &Reservation, stamp: Moment) -> Vec<u8> {
+    let mut out = format!("{:016}", stamp.0).into_bytes();
+    out.extend_from_slice(&write_reservation(r));
+    if r.state == State::Held {
+        out[STAMP_BYTES] = b'T';
+    }
+    out
+}
+
 /// The token of a reservation that was written at `stamp`.
 pub fn token(r: &Reservation, stamp: Moment) -> Token {
     let mut token = [0; TOKEN_BYTES];
