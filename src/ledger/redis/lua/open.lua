@@ -13,7 +13,8 @@
 --       {'unknown'}                   there is no such network
 --       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
 -- Invariants
---       A call that is made twice with the same slot and number does its work once: see `again`.
+--       A call that is made twice with the same slot and number does its work once: see `again`. One that arrives after a later
+--       one of its slot does nothing.
 --       The feed has an entry for each change, and head.last is the id of its newest entry. A caller whose last known id is not
 --       in the feed any more, or never was, is told so by `feed` beginning with another id.
 --
@@ -125,11 +126,18 @@ end
 if head[4] and tonumber(head[4]) > now then now = tonumber(head[4]) end
 local at = number(now)
 
--- What came of this very call, if it was made before and did something.
+-- What came of this very call, if it was made before.
 local again
 if head[6] then
   local n, done = string.match(head[6], '^(%d+) (.*)$')
-  if n == ARGV[4] then again = done end
+  if n == ARGV[4] then
+    again = done
+    -- What is waited for behind a call (WAIT) is what its connection wrote; the call may have come by another one before.
+    redis.call('HSET', KEYS[1], ARGV[3], head[6])
+  elseif tonumber(n) > tonumber(ARGV[4]) then
+    -- A network delivered it again, or late: whoever sent it has his answer, or has given it up.
+    return redis.error_reply('SURETYLATE ' .. ARGV[4] .. ' after ' .. n)
+  end
 end
 
 -- Writes an entry for `count` changes. `done`: what is kept for the case that the call comes again.
@@ -147,6 +155,11 @@ local function append(count, done, ...)
   end
   redis.call('HSET', KEYS[1], unpack(fields))
   return first
+end
+
+-- A call that came to nothing is to do so also when it arrives again late, when it might come to something.
+local function came_to_nothing(done)
+  redis.call('HSET', KEYS[1], ARGV[3], ARGV[4] .. ' ' .. at .. ' ' .. number(seq + 1) .. ' ' .. done)
 end
 
 local function expire(members)
