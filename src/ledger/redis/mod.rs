@@ -320,7 +320,8 @@ impl RedisLedger {
             Some(handle) => Arc::clone(&handle.keys),
             None => Arc::new(Keys::of(network)),
         };
-        let link = self.links.reads(&keys.head).await.map_err(unavailable)?;
+        // Each of them is short, and somebody waits for it: it fails as soon as a command would.
+        let link = self.links.to(&keys.head, Role::Reads).await.map_err(unavailable)?;
         Ok((link, keys))
     }
 
@@ -420,7 +421,7 @@ impl Ledger for RedisLedger {
         if self.shared.closing.load(Ordering::SeqCst) {
             return Err(closed());
         }
-        let mut link = self.links.reads(keys::NETWORKS).await.map_err(unavailable)?;
+        let mut link = self.links.to(keys::NETWORKS, Role::Reads).await.map_err(unavailable)?;
         let mut cmd = redis::cmd("SMEMBERS");
         cmd.arg(keys::NETWORKS);
         let names = link.send(&cmd).await.map_err(unavailable)?;
