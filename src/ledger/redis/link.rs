@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
 use super::address::{Address, Node, Topology};
+use super::keys::LAYOUT;
 use super::reply;
 use super::scripts::{self, Shas};
 
@@ -80,9 +81,20 @@ impl LinkError {
     }
 }
 
+/// What `lua/open.lua` refuses a network with that it may not touch.
+const LATER_LAYOUT: &str = "SURETYLAYOUT";
+
+/// What is wrong with a network that a later version wrote.
+pub fn later_layout(layout: &str) -> String {
+    format!(
+        "it has layout {layout}, this version knows layouts up to {LAYOUT}; start the version that wrote it, or a newer one"
+    )
+}
+
 /// An error in words; the library's own may hold what was sent.
 fn describe(e: &RedisError) -> String {
     match (e.code(), e.detail()) {
+        (Some(LATER_LAYOUT), Some(layout)) => later_layout(layout),
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => e.to_string(),

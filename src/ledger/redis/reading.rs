@@ -97,6 +97,16 @@ pub async fn head(link: &mut Link, keys: &Keys) -> Result<Head, ReadError> {
     })
 }
 
+/// The layout of a network's keys, if there is such a network.
+pub async fn layout(link: &mut Link, keys: &Keys) -> Result<Option<String>, ReadError> {
+    let mut cmd = command("HGET", &keys.head);
+    cmd.arg("layout");
+    match link.send(&cmd).await? {
+        Value::Nil => Ok(None),
+        value => Ok(Some(reply::text(value)?)),
+    }
+}
+
 /// One reservation.
 pub async fn reservation(
     link: &mut Link,
