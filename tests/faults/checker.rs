@@ -24,7 +24,7 @@ type Levels = BTreeMap<(String, i64), (i64, i64, i64)>;
 
 pub struct Checker<'a> {
     pub book: &'a Book,
-    pub services: &'a [&'a Service],
+    pub services: &'a [Service],
     pub network: &'a str,
     /// The store's address without any proxy.
     pub store: &'a str,
@@ -59,7 +59,7 @@ impl Checker<'_> {
     }
 
     fn service(&self) -> &Service {
-        self.services[0]
+        &self.services[0]
     }
 
     fn request<T>(&self, message: T) -> tonic::Request<T> {
