@@ -7,7 +7,7 @@ use std::time::Duration;
 use surety::proto::v1::reservation::State;
 use surety::proto::v1::*;
 
-use crate::shop::instant;
+use crate::shop::{instant, told};
 
 /// A reservation as an acknowledged answer showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Book {
     pub fn violation(&self, what: String) {
         let mut pages = self.pages();
         if pages.violations.len() < 10 {
-            println!("VIOLATION at {}: {what}", jiff::Timestamp::now());
+            println!("VIOLATION at {}: {what}", told());
         }
         pages.violations.push(what);
     }

@@ -37,7 +37,14 @@ impl Checker<'_> {
             let pages = self.book.pages();
             pages.told.iter().filter(|told| told.network == self.network).cloned().collect()
         };
-        let found = self.read_all(told.iter().map(|told| told.id.clone()).collect()).await;
+        let begun = Instant::now();
+        let there = self.list(State::Unspecified).await;
+        let known: BTreeSet<&str> = told.iter().map(|told| told.id.as_str()).collect();
+        for id in there.iter().filter(|id| !known.contains(id.as_str())) {
+            self.violation(format!("there is a reservation {id} that nobody asked for"));
+        }
+        let found = self.read_all(there.clone()).await;
+        let read = begun.elapsed();
         for told in &told {
             if let Some(fault) = judged(told, found.get(&told.id), now()) {
                 let found = found.get(&told.id).map(|(found, at)| format!("{:?} at {at}", found.reservation));
@@ -45,13 +52,19 @@ impl Checker<'_> {
                 self.violation(format!("{}: {fault}; told {story}; found {found:?}", told.id));
             }
         }
-        self.nobody_knows_of_others(&told).await;
         self.sums_are_right().await;
+        let summed = begun.elapsed();
         self.adjustments_are_made_once().await;
         self.audited();
         self.all_goes_back().await;
         self.audited();
-        self.feed_is_whole(&told).await;
+        let audited = begun.elapsed();
+        self.feed_is_whole(there).await;
+        println!(
+            "{}: read by {read:?}, summed {summed:?}, audited {audited:?}, fed {:?}",
+            self.network,
+            begun.elapsed()
+        );
     }
 
     fn violation(&self, what: String) {
@@ -102,15 +115,6 @@ impl Checker<'_> {
                 return ids;
             }
             token = page.next_page_token;
-        }
-    }
-
-    async fn nobody_knows_of_others(&self, told: &[Told]) {
-        let known: BTreeSet<&str> = told.iter().map(|told| told.id.as_str()).collect();
-        for id in self.list(State::Unspecified).await {
-            if !known.contains(id.as_str()) {
-                self.violation(format!("there is a reservation {id} that nobody asked for"));
-            }
         }
     }
 
@@ -235,7 +239,7 @@ impl Checker<'_> {
 
     /// The feed from its beginning: no place is missing, no version of a reservation is, no bucket was ever below zero, and it
     /// ends with what there is.
-    async fn feed_is_whole(&self, told: &[Told]) {
+    async fn feed_is_whole(&self, there: Vec<String>) {
         let message = WatchEventsRequest { cursor: "0".into() };
         // It has no deadline, and ends when it is dropped.
         let mut message = tonic::Request::new(message);
@@ -268,14 +272,16 @@ impl Checker<'_> {
                 Some(BucketChanged(_) | NetworkVersion(_) | OfferChanged(_)) | None => {}
             }
         }
-        let found = self.read_all(told.iter().map(|told| told.id.clone()).collect()).await;
-        for told in told {
-            let found = found.get(&told.id).and_then(|(found, _)| found.reservation.as_ref());
+        let found = self.read_all(there).await;
+        for id in found.keys().filter(|id| !versions.contains_key(*id)) {
+            self.violation(format!("the feed has nothing of {id}"));
+        }
+        for (id, fed) in versions {
+            let found = found.get(&id).and_then(|(found, _)| found.reservation.as_ref());
             let stored = found.map(|found| (found.version, found.state()));
-            let fed = versions.get(&told.id).copied();
-            let undone = stored.is_none() && fed.is_some_and(|(_, state)| state == State::Released);
-            if stored != fed && !undone {
-                self.violation(format!("{} is {stored:?}, and the feed ends with {fed:?}", told.id));
+            let undone = stored.is_none() && fed.1 == State::Released;
+            if stored != Some(fed) && !undone {
+                self.violation(format!("{id} is {stored:?}, and the feed ends with {fed:?}"));
             }
         }
         println!("{}: the feed has {last} entries", self.network);

@@ -36,7 +36,7 @@ pub fn play(name: &'static str, round: impl Fn(&mut Scenario)) {
         // The first has the seed that is given, so that one round can be had again.
         let seed = if number == 1 { setting("SEED", seeds.next()) } else { seeds.next() };
         let begun = Instant::now();
-        println!("{} {name}: round {number} of {rounds}, SEED={seed}", jiff::Timestamp::now());
+        println!("{} {name}: round {number} of {rounds}, SEED={seed}", shop::told());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let mut scenario = Scenario {
             name,

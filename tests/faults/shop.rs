@@ -1,11 +1,11 @@
 //! The network that all scenarios serve: small and scarce, so that clients contend for it and are often refused; and what is
 //! asked of it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use serde_json::json;
+use surety::clock::{Clock, SystemClock};
 use surety::proto::v1::ask::When;
 use surety::proto::v1::*;
 
@@ -24,8 +24,12 @@ pub const SPARE: i64 = 100_000;
 
 /// Microseconds since 1970, by the clock that Redis on this machine has too.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294,000")
+    SystemClock::new().now().0
+}
+
+/// The same, to be printed.
+pub fn told() -> Timestamp {
+    Timestamp::from_microsecond(now()).expect("an instant of this era")
 }
 
 pub fn micros(time: Duration) -> i64 {
@@ -34,7 +38,7 @@ pub fn micros(time: Duration) -> i64 {
 
 /// A day so many days from today.
 pub fn day(ahead: i64) -> String {
-    let today: Date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = told().to_zoned(jiff::tz::TimeZone::UTC).date();
     today.checked_add(jiff::Span::new().days(ahead)).expect("a day of this era").to_string()
 }
 
