@@ -11,6 +11,7 @@ use tonic::Code;
 
 use crate::book::{Book, Holding, Told};
 use crate::clients::request;
+use crate::follower::Followed;
 use crate::service::{Service, run};
 use crate::shop::{DAYS, MUGS, SLOTS, SPARE, VANS, day, instant, now};
 
@@ -31,8 +32,8 @@ pub struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// All of it. The load has ended and every fault is healed.
-    pub async fn check(&self) {
+    /// All of it. The load has ended and every fault is healed. The cursor at which the feed ends.
+    pub async fn check(&self) -> u64 {
         let told: Vec<Told> = {
             let pages = self.book.pages();
             pages.told.iter().filter(|told| told.network == self.network).cloned().collect()
@@ -59,12 +60,25 @@ impl Checker<'_> {
         self.all_goes_back().await;
         self.audited();
         let audited = begun.elapsed();
-        self.feed_is_whole(there).await;
+        let end = self.feed_is_whole(there).await;
         println!(
             "{}: read by {read:?}, summed {summed:?}, audited {audited:?}, fed {:?}",
             self.network,
             begun.elapsed()
         );
+        end
+    }
+
+    /// Who followed all the while was told how everything ended.
+    pub async fn was_followed(&self, followed: &Followed) {
+        let there = self.read_all(self.list(State::Unspecified).await).await;
+        for (id, (found, _)) in there {
+            let stored = found.reservation.map(|found| (found.version, found.state()));
+            let told = followed.reservations.get(&id).copied();
+            if stored != told {
+                self.violation(format!("{id} is {stored:?}, and who followed was told {told:?} at last"));
+            }
+        }
     }
 
     fn violation(&self, what: String) {
@@ -215,12 +229,15 @@ impl Checker<'_> {
 
     /// Once all is released, every bucket is full.
     async fn all_goes_back(&self) {
-        for id in [self.list(State::Held).await, self.list(State::Confirmed).await].concat() {
+        let live = [self.list(State::Held).await, self.list(State::Confirmed).await].concat();
+        let mut tasks = JoinSet::new();
+        for id in live {
             let message = ReleaseReservationRequest { id: id.clone(), ..Default::default() };
-            let answer = self.service().promises().release_reservation(self.request(message)).await;
-            if let Err(status) = answer {
-                self.violation(format!("{id} can't be released: {status:?}"));
-            }
+            let (mut promises, request) = (self.service().promises(), self.request(message));
+            tasks.spawn(async move { promises.release_reservation(request).await.map_err(|status| (id, status)) });
+        }
+        for failed in tasks.join_all().await.into_iter().filter_map(Result::err) {
+            self.violation(format!("it can't be released: {failed:?}"));
         }
         for service in self.services {
             let begun = Instant::now();
@@ -239,7 +256,7 @@ impl Checker<'_> {
 
     /// The feed from its beginning: no place is missing, no version of a reservation is, no bucket was ever below zero, and it
     /// ends with what there is.
-    async fn feed_is_whole(&self, there: Vec<String>) {
+    async fn feed_is_whole(&self, there: Vec<String>) -> u64 {
         let message = WatchEventsRequest { cursor: "0".into() };
         // It has no deadline, and ends when it is dropped.
         let mut message = tonic::Request::new(message);
@@ -285,6 +302,7 @@ impl Checker<'_> {
             }
         }
         println!("{}: the feed has {last} entries", self.network);
+        last
     }
 }
 

@@ -15,6 +15,7 @@ mod cluster;
 mod dice;
 mod durable;
 mod expiry;
+mod follower;
 mod late;
 mod scenario;
 mod sentinel;

@@ -1,6 +1,9 @@
 //! The frame of every scenario: a seed, a load, troubles for a while, and then the end, at which all must be right.
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use surety::proto::v1::*;
@@ -11,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::book::{Book, Holding, Seen, Told};
 use crate::checker::Checker;
 use crate::clients::{Load, request};
-use crate::dice::{Dice, seed, setting};
+use crate::dice::{Dice, setting};
+use crate::follower::follow;
 use crate::service::{Service, end_of};
 use crate::shop;
 
@@ -30,11 +34,10 @@ pub struct Scenario {
 
 /// Plays a scenario `ROUNDS` times, each with a seed of its own, which is printed.
 pub fn play(name: &'static str, round: impl Fn(&mut Scenario)) {
-    let mut seeds = Dice::seeded(seed());
     let rounds = setting("ROUNDS", 1);
+    // The first round has the seed that is given, so that any one can be had again.
+    let mut seed = setting("SEED", RandomState::new().hash_one(name));
     for number in 1..=rounds {
-        // The first has the seed that is given, so that one round can be had again.
-        let seed = if number == 1 { setting("SEED", seeds.next()) } else { seeds.next() };
         let begun = Instant::now();
         println!("{} {name}: round {number} of {rounds}, SEED={seed}", shop::told());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -48,12 +51,13 @@ pub fn play(name: &'static str, round: impl Fn(&mut Scenario)) {
         };
         round(&mut scenario);
         println!("{name}: SEED={seed} took {:?}", begun.elapsed());
+        seed = scenario.dice.next();
     }
 }
 
 /// How long the troubles of a scenario last.
 pub fn length() -> Duration {
-    Duration::from_secs(setting("SECONDS_PER_SCENARIO", 4))
+    Duration::from_secs(setting("SECONDS_PER_SCENARIO", 3))
 }
 
 /// The servers, the store, and what is expected of them.
@@ -64,6 +68,8 @@ pub struct Stage<'a> {
     pub store: &'a str,
     /// How long after the last fault everybody must be served again.
     pub recovery: Duration,
+    /// Whether the store forgets nothing that anybody may have seen, acknowledged or not.
+    pub forgets_nothing: bool,
 }
 
 impl Scenario {
@@ -111,6 +117,14 @@ impl Scenario {
                 load.begin(&mut clients, network, CLIENTS / stage.networks.len(), &mut self.dice);
             }
         }
+        let mut followers = Vec::new();
+        for network in stage.networks.iter().filter(|_| stage.forgets_nothing) {
+            let servers = stage.services.iter().map(Service::operations).collect();
+            let (book, end, dice) =
+                (Arc::clone(&self.book), Arc::<AtomicU64>::default(), Dice::seeded(self.dice.next()));
+            let following = follow(book, servers, network.clone(), dice, Arc::clone(&end));
+            followers.push((network, end, self.runtime.spawn(following)));
+        }
         let begun = Instant::now();
         while begun.elapsed() < length() {
             trouble(&mut self.dice);
@@ -131,14 +145,21 @@ impl Scenario {
         let Scenario { book, runtime, .. } = &*self;
         let Stage { services, store, .. } = *stage;
         let name = self.name;
-        std::thread::scope(|threads| {
-            for network in stage.networks {
-                threads.spawn(move || {
-                    runtime.block_on(Checker { book, services, network, store }.check());
-                    println!("{name}: {network}: {:?}", book.counts(network));
-                });
-            }
+        let check = |network: &String| {
+            let end = runtime.block_on(Checker { book, services, network, store }.check());
+            println!("{name}: {network}: {:?}", book.counts(network));
+            (network.clone(), end)
+        };
+        let ends: BTreeMap<String, u64> = std::thread::scope(|threads| {
+            let checks: Vec<_> = stage.networks.iter().map(|network| threads.spawn(|| check(network))).collect();
+            checks.into_iter().map(|check| check.join().expect("a checker does not panic")).collect()
         });
+        for (network, end, follower) in followers {
+            end.store(ends[network], Ordering::SeqCst);
+            let followed = runtime.block_on(follower).expect("who follows does not panic");
+            println!("{name}: {network} was followed to {} in {} visits", followed.cursor, followed.visits);
+            runtime.block_on(Checker { book, services, network, store }.was_followed(&followed));
+        }
         println!("{name}: all was looked at {:?} after it was healed", healed.elapsed());
         self.end(stage.services);
     }

@@ -24,7 +24,8 @@ fn primaries_fail_over_under_load() {
         let services: Vec<Service> =
             (0..SERVERS).map(|n| scenario.service(&format!("server-{n}"), &url, &durable)).collect();
         let networks = ["default".to_owned()];
-        let stage = Stage { services: &services, networks: &networks, store: &url, recovery: RECOVERY };
+        let stage =
+            Stage { services: &services, networks: &networks, store: &url, recovery: RECOVERY, forgets_nothing: false };
         scenario.under_load(&stage, |dice| {
             std::thread::sleep(Duration::from_millis(dice.below(600) + 300));
             let old = group.primary_index();

@@ -147,7 +147,10 @@ fn scenario(name: &'static str, flavour: Flavour, options: &Options, durability:
         let world = World::start(scenario, flavour, options.clone(), durability);
         let url = world.redis.url();
         let networks = ["default".to_owned()];
-        let stage = Stage { services: &world.services, networks: &networks, store: &url, recovery: RECOVERY };
+        // What is written every second only may have been read and be gone, though it was not acknowledged.
+        let forgets_nothing = options.aof == Aof::Always || !troubles.contains(&KillRedis);
+        let stage =
+            Stage { services: &world.services, networks: &networks, store: &url, recovery: RECOVERY, forgets_nothing };
         scenario.under_load(&stage, |dice| {
             let trouble = troubles[dice.below(troubles.len() as u64) as usize];
             world.suffer(trouble, dice);
