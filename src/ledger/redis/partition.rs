@@ -654,6 +654,7 @@ impl Partition {
             Message::Subscribed(done) => {
                 self.state.subscribed = true;
                 let read = self.reset().await;
+                self.tidy().await;
                 if let Err(e) = &read {
                     self.failed(e);
                 }
@@ -679,6 +680,18 @@ impl Partition {
                 };
                 let _gone = done.send(answer);
             }
+        }
+    }
+
+    /// Drops the slots of servers that have long gone, so that their starts leave nothing behind.
+    async fn tidy(&mut self) {
+        let keys = self.caller.keys.clone();
+        let tidied = async {
+            let mut link = self.caller.links.reads(&keys.head).await.map_err(reading::ReadError::Link)?;
+            reading::drop_old_slots(&mut link, &keys, &self.caller.slot()).await
+        };
+        if let Err(e) = tidied.await {
+            debug!(network = %self.network, error = %e, "slots of servers that have gone could not be looked at");
         }
     }
 
