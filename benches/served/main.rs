@@ -383,9 +383,7 @@ fn generator() {
             }
             let client = OperationsServiceClient::connect(served.address.clone()).await.expect("a client");
             let mut operations = client.max_decoding_message_size(1 << 30);
-            // Enough of the buckets that were drawn on.
-            let resources = ["pick-1", "pack-1", "load-1"].map(str::to_owned).to_vec();
-            let request = v1::ListBucketsRequest { resources, days: 90, ..v1::ListBucketsRequest::default() };
+            let request = v1::ListBucketsRequest { site: "s".to_owned(), days: 3, ..v1::ListBucketsRequest::default() };
             let buckets = operations.list_buckets(request).await.expect("buckets").into_inner().buckets;
             let lowest = buckets.iter().map(|b| b.available).min().unwrap_or_default();
             assert!(lowest >= 0, "{what}: a bucket was drawn below zero: {lowest}");

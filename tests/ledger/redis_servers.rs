@@ -53,7 +53,8 @@ async fn use_it(ledger: &RedisLedger) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_rules_of_access_are_enough_and_a_wrong_password_is_not_shown() {
     for flavour in Flavour::ALL.into_iter().filter_map(Flavour::or_skip) {
-        let access = Access::User { name: "surety".into(), password: "hunter2".into(), rules: documented_rules(flavour) };
+        let access =
+            Access::User { name: "surety".into(), password: "hunter2".into(), rules: documented_rules(flavour) };
         let server = Server::start(flavour, Options { access, ..Options::default() });
         let ledger = open(&server.url()).await.expect("it lets the service in");
         use_it(&ledger).await;
