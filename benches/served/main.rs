@@ -6,6 +6,7 @@
 
 mod echo;
 mod raw;
+#[path = "../redis_server.rs"]
 mod redis;
 
 use std::io::{BufRead, BufReader, Write};

@@ -438,7 +438,8 @@ impl Partition {
         arguments: impl Fn(&mut redis::Cmd),
     ) -> Result<Reply, CallError> {
         let Partition { caller, inbox, desk, shared, .. } = self;
-        let slow = caller.response / 2;
+        // Once it is known to be away, nobody waits for it at all.
+        let slow = if desk.away.load(Ordering::SeqCst) { Duration::ZERO } else { caller.response / 2 };
         let called = caller.call(script, more_keys, seen.as_deref(), shared.patience, arguments);
         tokio::pin!(called);
         if let Ok(answered) = tokio::time::timeout(slow, &mut called).await {
