@@ -307,6 +307,8 @@ fn read(value: Value, nonce: u64, sent: Moment) -> Result<Answer, Unreadable> {
     let status = reply::text(reply::next(&mut parts)?)?;
     match status.as_str() {
         "unknown" => Ok(Answer::NoNetwork),
+        // Calls go one after the other, so this can only be the answer to another one.
+        "stale" => Err(reply::unexpected("the answer to the newest call")),
         "due" => {
             let feed = feed(parts.nth(3))?;
             let ended = ended(feed.as_deref(), nonce);

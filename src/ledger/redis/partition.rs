@@ -262,6 +262,7 @@ impl Partition {
         }
         match self.read_reservations(&unknown).await {
             Ok(found) => {
+                found.iter().flatten().for_each(|stored| self.state.recent.put(stored.clone()));
                 let mut works = works;
                 for work in &mut works {
                     if let Some(at) = work.command.reservation_id().and_then(|id| unknown.iter().position(|u| u == id))
@@ -604,8 +605,10 @@ impl Partition {
         let mut link = link.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
         let (snapshot, last) = reading::snapshot(&mut link, &self.caller.keys).await.map_err(refused)?;
         debug!(network = %self.network, seq = snapshot.seq, "read in full");
+        // A network that is listed but was never applied is none that anybody could follow.
+        let nothing = snapshot.seq == 0 && snapshot.network_version == 0 && !self.caller.unapplied;
         self.state.seen = Some(Seen { seq: snapshot.seq, last });
-        if let Some(subscriber) = self.shared.subscriber() {
+        if !nothing && let Some(subscriber) = self.shared.subscriber() {
             subscriber.reset(&self.network, snapshot);
         }
         Ok(())

@@ -11,9 +11,11 @@
 --       7 entries of the feed that are kept   8 '1': the network may be written to though it was never applied
 -- Returns, on its own account
 --       {'unknown'}                   there is no such network
+--       {'stale'}                     a later call of this caller was made already; nothing was done
 --       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
 -- Invariants
---       A call that is made twice with the same slot and number does its work once: see `again`.
+--       A call that is made twice with the same slot and number does its work once (see `again`), and one that comes after a later
+--       one, as what was stuck in a network does, does nothing. So a caller that was told something is never proved wrong by it.
 --       The feed has an entry for each change, and head.last is the id of its newest entry. A caller whose last known id is not
 --       in the feed any more, or never was, is told so by `feed` beginning with another id.
 --
@@ -125,11 +127,20 @@ end
 if head[4] and tonumber(head[4]) > now then now = tonumber(head[4]) end
 local at = number(now)
 
--- What came of this very call, if it was made before and did something.
+-- What came of this very call, if it was made before.
 local again
 if head[6] then
   local n, done = string.match(head[6], '^(%d+) (.*)$')
   if n == ARGV[4] then again = done end
+  if tonumber(n) > tonumber(ARGV[4]) then return {'stale'} end
+end
+
+-- What is kept of a call for the case that it comes again.
+local function remembered(first, done) return ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done end
+
+-- For a call that had something to do and changed nothing.
+local function remember(done)
+  redis.call('HSET', KEYS[1], ARGV[3], remembered(seq + 1, done))
 end
 
 -- Writes an entry for `count` changes. `done`: what is kept for the case that the call comes again.
@@ -143,7 +154,7 @@ local function append(count, done, ...)
   if not head[1] then fields[7], fields[8], head[1] = 'layout', '1', '1' end
   if done then
     fields[#fields + 1] = ARGV[3]
-    fields[#fields + 1] = ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done
+    fields[#fields + 1] = remembered(first, done)
   end
   redis.call('HSET', KEYS[1], unpack(fields))
   return first
