@@ -47,7 +47,10 @@ impl App {
                 if done.fingerprint != request.fingerprint {
                     return Err(AppError::RequestIdTaken(done.request_id.clone().unwrap_or_else(|| id.clone())));
                 }
-                return Ok(Amended { verdict: done.verdict, bottlenecks: done.bottlenecks.clone(), reservation: old });
+                let (verdict, bottlenecks) = (done.verdict, done.bottlenecks.clone());
+                // What a read shows may not be durable yet; behind a command it is.
+                self.execute(network, Command::Tick, give_up_at).await?;
+                return Ok(Amended { verdict, bottlenecks, reservation: old });
             }
             let held = match old.state {
                 State::Held => true,

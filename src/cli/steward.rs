@@ -13,7 +13,7 @@ use crate::domain::faults::Faults;
 use crate::domain::id::NetworkId;
 use crate::ledger::LedgerError;
 use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
-use crate::ledger::redis::{Durability, RedisConfig, RedisLedger};
+use crate::ledger::redis::{Durability, OpenError as RedisOpenError, RedisConfig, RedisLedger};
 use crate::ledger::stewardship::{Holdings, Steward};
 use crate::server::RedisStore;
 
@@ -110,7 +110,10 @@ pub async fn open_steward(store: &StoreChoice, absent: Absent) -> Result<Arc<dyn
             // Who mends or moves a network looks after its durability; a service checks it at its start.
             let config = RedisConfig { tls, durability: Durability::Memory, ..RedisConfig::new(address) };
             let opened = RedisLedger::open(config).await;
-            opened.map(|ledger| ledger as _).map_err(|error| away_for_now(&error.to_string()))
+            opened.map(|ledger| ledger as _).map_err(|error| match error {
+                wrong @ RedisOpenError::Newer { .. } => cannot_open(store, wrong.to_string()),
+                away @ (RedisOpenError::Away { .. } | RedisOpenError::Durability(_)) => away_for_now(&away.to_string()),
+            })
         }
     }
 }

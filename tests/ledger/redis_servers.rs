@@ -80,7 +80,7 @@ async fn connections_are_encrypted_and_both_sides_known() {
     };
     let client = Some((read(&certificates.client_cert), read(&certificates.client_key)));
     let known = TlsFiles { authorities: Some(read(&certificates.ca)), client: client.clone() };
-    use_it(&*with(known).await.expect("both know each other")).await;
+    use_it(&with(known).await.expect("both know each other")).await;
     let stranger = TlsFiles { authorities: Some(read(&certificates.other_ca)), client };
     assert!(matches!(with(stranger).await, Err(OpenError::Away { .. })), "an authority that did not sign it");
     let unknown = TlsFiles { authorities: Some(read(&certificates.ca)), client: None };

@@ -41,6 +41,7 @@ pub use client::Client;
 pub use cluster::{Cluster, Shape};
 pub use flavour::Flavour;
 pub use port::Port;
+pub use process::Process;
 pub use proxy::{Counts, Fault, Proxy};
 pub use resp::Value;
 pub use sentinels::Sentinels;

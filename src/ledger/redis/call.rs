@@ -163,12 +163,14 @@ impl Caller {
     }
 
     /// Calls a script until it answers, or until `patience` is over. `more_keys` follow the seven; `arguments` adds the arguments from
-    /// the ninth on. `seen`: the newest element of the feed that is known; none: the feed is not followed.
+    /// the ninth on. `seen`: the newest element of the feed that is known; none: the feed is not followed. `acknowledges`: somebody is
+    /// told what came of it, so it must be as durable as it has to be before it is answered.
     pub async fn call(
         &mut self,
         script: Script,
         more_keys: &[String],
         seen: Option<&str>,
+        acknowledges: bool,
         patience: Duration,
         arguments: impl Fn(&mut Cmd),
     ) -> Result<Reply, CallError> {
@@ -179,7 +181,7 @@ impl Caller {
         let mut brought: Option<Vec<Element>> = None;
         let mut expired = 0;
         loop {
-            match self.once(script, more_keys, seen.as_deref(), &arguments).await {
+            match self.once(script, more_keys, seen.as_deref(), acknowledges, &arguments).await {
                 Ok(Answer::Reply(mut reply)) => {
                     reply.expired += expired;
                     reply.feed = joined(brought, reply.feed);
@@ -214,6 +216,7 @@ impl Caller {
         script: Script,
         more_keys: &[String],
         seen: Option<&str>,
+        acknowledges: bool,
         arguments: &impl Fn(&mut Cmd),
     ) -> Result<Answer, CallError> {
         let (now, shift) = match &self.clock {
@@ -222,8 +225,7 @@ impl Caller {
         };
         // Half of a stream id. Calls of other servers have others, by the odds of 64 random bits.
         let nonce = uuid::Uuid::new_v4().as_u64_pair().0;
-        let awaited =
-            if script == Script::Commit || script == Script::Reshape { self.awaited } else { Awaited::default() };
+        let awaited = if acknowledges { self.awaited } else { Awaited::default() };
         for attempt in 0.. {
             let sent_at = self.clock.service();
             let (slot, number, unapplied) = (self.slot(), self.calls, self.unapplied);
@@ -307,8 +309,6 @@ fn read(value: Value, nonce: u64, sent: Moment) -> Result<Answer, Unreadable> {
     let status = reply::text(reply::next(&mut parts)?)?;
     match status.as_str() {
         "unknown" => Ok(Answer::NoNetwork),
-        // Calls go one after the other, so this can only be the answer to another one.
-        "stale" => Err(reply::unexpected("the answer to the newest call")),
         "due" => {
             let feed = feed(parts.nth(3))?;
             let ended = ended(feed.as_deref(), nonce);

@@ -8,6 +8,9 @@ use crate::domain::id::{NetworkId, ResourceId};
 /// The set of the networks' names. It has a place of its own in a Cluster.
 pub const NETWORKS: &str = "{surety}:networks";
 
+/// The layout of a network's keys that this version writes, as `lua/open.lua` has it.
+pub const LAYOUT: &str = "1";
+
 /// The keys of one network, and how its buckets are named in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {

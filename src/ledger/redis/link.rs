@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
 use super::address::{Address, Node, Topology};
+use super::keys::LAYOUT;
 use super::reply;
 use super::scripts::{self, Shas};
 
@@ -80,9 +81,20 @@ impl LinkError {
     }
 }
 
+/// What `lua/open.lua` refuses a network with that it may not touch.
+const LATER_LAYOUT: &str = "SURETYLAYOUT";
+
+/// What is wrong with a network that a later version wrote.
+pub fn later_layout(layout: &str) -> String {
+    format!(
+        "it has layout {layout}, this version knows layouts up to {LAYOUT}; start the version that wrote it, or a newer one"
+    )
+}
+
 /// An error in words; the library's own may hold what was sent.
 fn describe(e: &RedisError) -> String {
     match (e.code(), e.detail()) {
+        (Some(LATER_LAYOUT), Some(layout)) => later_layout(layout),
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => e.to_string(),
@@ -138,7 +150,14 @@ pub struct LinkConfig {
     pub response: Duration,
 }
 
-type Slot = Arc<Mutex<Option<Link>>>;
+type Slot = Arc<Mutex<Place>>;
+
+/// A server's connection, or what came of the last try to open it.
+#[derive(Default)]
+struct Place {
+    link: Option<Link>,
+    failed: Option<(Instant, LinkError)>,
+}
 
 /// A range of a Cluster's slots and its primary.
 type Range = (u16, u16, Node);
@@ -164,22 +183,42 @@ impl Links {
 
     async fn to_node(&self, node: Node, role: Role) -> Result<Link, LinkError> {
         let slot = Arc::clone(self.links.lock().await.entry((node.clone(), role)).or_default());
-        // One opens it, the others wait for what comes of it: no stampede.
+        // One opens it, the others wait for what comes of it: no stampede, and nobody waits for more than one try after the one
+        // that is under way.
+        let asked = Instant::now();
         let mut slot = slot.lock().await;
-        if let Some(link) = slot.as_ref().filter(|link| !link.broken.load(Ordering::Acquire)) {
+        if let Some(link) = slot.link.as_ref().filter(|link| !link.broken.load(Ordering::Acquire)) {
             return Ok(link.clone());
         }
-        *slot = None;
-        let mut connection = self.open(&node, true).await?;
-        let answer = connection.send_packed_command(&redis::cmd("ROLE")).await.map_err(|e| not_done(&e, &node))?;
+        if let Some((begun, why)) = &slot.failed
+            && *begun >= asked
+        {
+            return Err(why.clone());
+        }
+        *slot = Place::default();
+        let begun = Instant::now();
+        match self.make(&node).await {
+            Ok(link) => {
+                slot.link = Some(link.clone());
+                Ok(link)
+            }
+            Err(why) => {
+                slot.failed = Some((begun, why.clone()));
+                Err(why)
+            }
+        }
+    }
+
+    /// Opens a connection to a primary and has it take up the scripts.
+    async fn make(&self, node: &Node) -> Result<Link, LinkError> {
+        let mut connection = self.open(node, true).await?;
+        let answer = connection.send_packed_command(&redis::cmd("ROLE")).await.map_err(|e| not_done(&e, node))?;
         let role_of = reply::list(answer).ok().and_then(|parts| parts.into_iter().next()).and_then(reply::some_bytes);
         if role_of.as_deref() != Some(b"master") {
             return Err(LinkError::Refused(format!("{node} is no primary but a replica")));
         }
-        let shas = scripts::load(&mut connection).await.map_err(|e| not_done(&e, &node))?;
-        let link = Link { connection, broken: Arc::default(), shas: Arc::new(shas) };
-        *slot = Some(link.clone());
-        Ok(link)
+        let shas = scripts::load(&mut connection).await.map_err(|e| not_done(&e, node))?;
+        Ok(Link { connection, broken: Arc::default(), shas: Arc::new(shas) })
     }
 
     /// `data`: it is a server of the store, and not a Sentinel, which has users of its own.

@@ -158,6 +158,16 @@ pub enum OpenError {
         /// What it said.
         why: String,
     },
+    /// A later version of the service wrote what is there.
+    #[error("the network '{network}' in Redis at {address} can't be used: {}", link::later_layout(layout))]
+    Newer {
+        /// Which network.
+        network: NetworkId,
+        /// Where, without secrets.
+        address: String,
+        /// Its layout.
+        layout: String,
+    },
     /// The durability that is asked for can't be had there.
     #[error(transparent)]
     Durability(#[from] DurabilityError),
@@ -195,10 +205,23 @@ impl RedisLedger {
             .await
             .map_err(|e| OpenError::Away { address: ledger.config.address.to_string(), why: e.to_string() })?
         {
+            ledger.refuse_later_layout(&network).await?;
             ledger.take_up(&network).await;
         }
         ledger.keep_discovering();
         Ok(ledger)
+    }
+
+    /// A network that can't be looked at right now is looked at by its task, again and again.
+    async fn refuse_later_layout(&self, network: &NetworkId) -> Result<(), OpenError> {
+        let keys = Keys::of(network);
+        let Ok(mut link) = self.links.to(&keys.head, Role::Reads).await else { return Ok(()) };
+        let Ok(Some(layout)) = reading::layout(&mut link, &keys).await else { return Ok(()) };
+        if layout == keys::LAYOUT {
+            return Ok(());
+        }
+        let address = self.config.address.to_string();
+        Err(OpenError::Newer { network: network.clone(), address, layout })
     }
 
     /// Commands that wait to be made.

@@ -16,7 +16,7 @@ use super::super::feed::{Cursor, Entry};
 use super::super::told::{Told, Undos};
 use super::super::transition::{self, Next};
 use super::batch::{Batch, Expected, Made, Reserve, Step};
-use super::call::{CallError, Caller, FEED_AT_ONCE, Reply};
+use super::call::{Awaited, CallError, Caller, FEED_AT_ONCE, Reply};
 use super::entries::Element;
 use super::recent::Recent;
 use super::scripts::Script;
@@ -345,6 +345,10 @@ impl Partition {
     async fn commit(&mut self, works: Vec<Work>) {
         let works = self.look_up(works).await;
         let (mut batch, mut steps, mut at_hand) = (Batch::default(), Vec::new(), Vec::new());
+        // Answers that were just read may be of what was only just written, by a call that nobody acknowledged for want of its
+        // durability; they are given once that is there.
+        let mut known = Vec::new();
+        let waits = self.caller.awaited != Awaited::default();
         for mut work in works {
             if !batch.has_room() {
                 self.state.again.push_back(work);
@@ -355,6 +359,12 @@ impl Partition {
                     batch.push(&step);
                     steps.push(step);
                     at_hand.push(work);
+                }
+                Err(Some(outcome)) if waits => {
+                    batch.push(&Step::Tick);
+                    steps.push(Step::Tick);
+                    at_hand.push(work);
+                    known.push((at_hand.len() - 1, outcome));
                 }
                 Err(Some(outcome)) => self.answer(work, Ok(outcome)),
                 // What was seen of it does not do: it is read in the next turn.
@@ -368,7 +378,8 @@ impl Partition {
         }
         let began = Instant::now();
         let seen = self.known();
-        let called = self.call(Script::Commit, &[], seen, |cmd| batch.arguments(cmd)).await;
+        let acknowledges = batch.steps > 0;
+        let called = self.call(Script::Commit, &[], seen, acknowledges, |cmd| batch.arguments(cmd)).await;
         let mut reply = match called {
             Ok(reply) => reply,
             Err(e) => {
@@ -398,6 +409,11 @@ impl Partition {
                 Came::Done { result: Err(LedgerError::OutcomeUnknown(why)), written: None }
             });
             all.push((work, came));
+        }
+        for (at, outcome) in known {
+            if let Some((_, came)) = all.get_mut(at) {
+                *came = Came::outcome(outcome);
+            }
         }
         reply.codes = codes;
         // A hold that this call made may end before the one that was first before it.
@@ -436,12 +452,13 @@ impl Partition {
         script: Script,
         more_keys: &[String],
         seen: Option<String>,
+        acknowledges: bool,
         arguments: impl Fn(&mut redis::Cmd),
     ) -> Result<Reply, CallError> {
         let Partition { caller, inbox, desk, shared, .. } = self;
         // Once it is known to be away, nobody waits for it at all.
         let slow = if desk.away.load(Ordering::SeqCst) { Duration::ZERO } else { caller.response / 2 };
-        let called = caller.call(script, more_keys, seen.as_deref(), shared.patience, arguments);
+        let called = caller.call(script, more_keys, seen.as_deref(), acknowledges, shared.patience, arguments);
         tokio::pin!(called);
         if let Ok(answered) = tokio::time::timeout(slow, &mut called).await {
             return answered;
@@ -669,7 +686,8 @@ impl Partition {
             }
             Message::Repair(repairs, done) => {
                 let seen = self.known();
-                let called = self.call(Script::Repair, &[], seen, |cmd| steward::write_repairs(&repairs, cmd)).await;
+                let called =
+                    self.call(Script::Repair, &[], seen, false, |cmd| steward::write_repairs(&repairs, cmd)).await;
                 let answer = match called {
                     Ok(mut reply) => {
                         let before = reply.feed.take();
@@ -718,7 +736,7 @@ impl Partition {
         arguments: impl Fn(&mut redis::Cmd),
     ) -> Result<Reply, CallError> {
         let seen = self.known();
-        match self.call(Script::Reshape, keys, seen, arguments).await {
+        match self.call(Script::Reshape, keys, seen, true, arguments).await {
             Ok(mut reply) => {
                 let before = reply.feed.take();
                 self.caught_up(before, &reply).await;

@@ -123,6 +123,16 @@ pub async fn drop_old_slots(link: &mut Link, keys: &Keys, own: &str) -> Result<(
     Ok(())
 }
 
+/// The layout of a network's keys, if there is such a network.
+pub async fn layout(link: &mut Link, keys: &Keys) -> Result<Option<String>, ReadError> {
+    let mut cmd = command("HGET", &keys.head);
+    cmd.arg("layout");
+    match link.send(&cmd).await? {
+        Value::Nil => Ok(None),
+        value => Ok(Some(reply::text(value)?)),
+    }
+}
+
 /// One reservation.
 pub async fn reservation(
     link: &mut Link,

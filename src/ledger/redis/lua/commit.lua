@@ -286,6 +286,6 @@ if made > 0 then
   append(made, codes, 'k', 'c', 'f', table.concat(ARGV, '\n', 14, 13 + buckets), 'o', ARGV[13], 'p', plan, 'c', codes, 'l', before,
     'd', table.concat(data))
 elseif steps > 0 then
-  remember(codes)
+  came_to_nothing(codes)
 end
 return {'done', at, first, last, number(version), due, codes, before, extras, feed}

@@ -11,7 +11,6 @@
 --       7 entries of the feed that are kept   8 '1': the network may be written to though it was never applied
 -- Returns, on its own account
 --       {'unknown'}                   there is no such network
---       {'stale'}                     a later call of this caller was made already; nothing was done
 --       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
 -- Invariants
 --       A call that is made twice with the same slot and number does its work once (see `again`), and one that comes after a later
@@ -131,17 +130,18 @@ local at = number(now)
 local again
 if head[6] then
   local n, done = string.match(head[6], '^(%d+) (.*)$')
-  if n == ARGV[4] then again = done end
-  if tonumber(n) > tonumber(ARGV[4]) then return {'stale'} end
+  if n == ARGV[4] then
+    again = done
+    -- What is waited for behind a call (WAIT) is what its connection wrote; the call may have come by another one before.
+    redis.call('HSET', KEYS[1], ARGV[3], head[6])
+  elseif tonumber(n) > tonumber(ARGV[4]) then
+    -- A network delivered it again, or late: whoever sent it has his answer, or has given it up.
+    return redis.error_reply('SURETYLATE ' .. ARGV[4] .. ' after ' .. n)
+  end
 end
 
 -- What is kept of a call for the case that it comes again.
 local function remembered(first, done) return ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done end
-
--- For a call that had something to do and changed nothing.
-local function remember(done)
-  redis.call('HSET', KEYS[1], ARGV[3], remembered(seq + 1, done))
-end
 
 -- Writes an entry for `count` changes. `done`: what is kept for the case that the call comes again.
 local function append(count, done, ...)
@@ -158,6 +158,11 @@ local function append(count, done, ...)
   end
   redis.call('HSET', KEYS[1], unpack(fields))
   return first
+end
+
+-- A call that came to nothing is to do so also when it arrives again late, when it might come to something.
+local function came_to_nothing(done)
+  redis.call('HSET', KEYS[1], ARGV[3], remembered(seq + 1, done))
 end
 
 local function expire(members)

@@ -56,7 +56,7 @@ for n, name in ipairs(names) do
   end
 end
 if #changed == 0 then
-  remember('O')
+  came_to_nothing('O')
   return {'done', at, number(seq + 1), last, number(version), due, 'O', '', {0}, feed}
 end
 put('HSET', KEYS[2], written)

@@ -1,0 +1,140 @@
+//! The service's own program as processes that are killed, paused and started again, each on a port that it keeps.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use surety::proto::v1::operations_service_client::OperationsServiceClient;
+use surety::proto::v1::promise_service_client::PromiseServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::redis_world::{Port, Process};
+
+/// How long a service may take to come up once its store is there, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `surety` with nothing of this machine's environment that means something to it.
+pub fn surety(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_surety"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("SURETY_") || text.starts_with("OTEL_") {
+            command.env_remove(&name);
+        }
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+pub fn run(args: &[&str]) -> Output {
+    surety(args).output().expect("the program runs")
+}
+
+/// One instance.
+pub struct Service {
+    pub name: String,
+    port: Port,
+    args: Vec<String>,
+    dir: PathBuf,
+    process: Mutex<Process>,
+    channel: Channel,
+}
+
+impl Service {
+    /// Starts one on a store and waits until it listens. Needs a runtime, for its clients' channel.
+    #[track_caller]
+    pub fn start(dir: &Path, name: &str, store: &str, more: &[&str]) -> Service {
+        let port = Port::reserve();
+        let listen = port.address().to_string();
+        let args = ["serve", "--listen", &listen, "--store", store, "--threads", "2", "--stop-notice", "0s"];
+        let args: Vec<String> = args.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        let endpoint = Endpoint::from_shared(format!("http://{listen}")).expect("an address");
+        // A paused server accepts connections and says nothing, so the deadlines of calls are what ends them.
+        let channel = endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy();
+        let process = Mutex::new(begin(&args, dir, name));
+        let service = Service { name: name.to_owned(), port, args, dir: dir.to_owned(), process, channel };
+        service.wait_until_it_listens();
+        service
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill9(&self) {
+        self.process().kill();
+    }
+
+    /// Starts it again on the same port, and waits until it listens.
+    #[track_caller]
+    pub fn restart(&self) {
+        {
+            let mut process = self.process();
+            process.kill();
+            *process = begin(&self.args, &self.dir, &self.name);
+        }
+        self.wait_until_it_listens();
+    }
+
+    /// SIGSTOP.
+    pub fn stop(&self) {
+        self.process().signal(libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn cont(&self) {
+        self.process().signal(libc::SIGCONT);
+    }
+
+    pub fn promises(&self) -> PromiseServiceClient<Channel> {
+        PromiseServiceClient::new(self.channel.clone())
+    }
+
+    pub fn operations(&self) -> OperationsServiceClient<Channel> {
+        OperationsServiceClient::new(self.channel.clone())
+    }
+
+    /// All that it logged, over all its lives.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One whose store is away ends, and is started again, as whatever runs it would do.
+    #[track_caller]
+    fn wait_until_it_listens(&self) {
+        let begun = Instant::now();
+        let expected = format!("listening on {}", self.port.address());
+        loop {
+            let said = std::fs::read_to_string(self.dir.join(format!("{}.out", self.name))).unwrap_or_default();
+            if said.contains(&expected) {
+                return;
+            }
+            let mut process = self.process();
+            if process.ended().is_some() {
+                std::thread::sleep(Duration::from_millis(100));
+                *process = begin(&self.args, &self.dir, &self.name);
+            }
+            drop(process);
+            assert!(begun.elapsed() < PATIENCE, "{} does not start:\n{}", self.name, end_of(&self.log()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn begin(args: &[String], dir: &Path, name: &str) -> Process {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut command = surety(&args);
+    let out = File::create(dir.join(format!("{name}.out"))).expect("a file");
+    let log = dir.join(format!("{name}.log"));
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+    command.stdout(out).stderr(log);
+    Process::start(command)
+}
+
+pub fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}

@@ -1,0 +1,118 @@
+//! A later version of the service on the same Redis: what it writes that this one does not know is no reason to stop, unless it
+//! changed what everything rests on.
+
+use std::time::{Duration, Instant};
+
+use surety::proto::v1::reservation::State;
+use surety::proto::v1::*;
+use tonic::{Code, Status};
+
+use crate::clients::request;
+use crate::redis_world::{Flavour, Options, Server};
+use crate::scenario::{Scenario, play};
+use crate::service::{Service, end_of, run};
+use crate::shop;
+use crate::single::RECOVERY;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const HEAD: &str = "{surety:default}:head";
+/// An element of the feed of a kind that this version does not know, written as a script would write it.
+const OF_A_LATER_VERSION: &str = "
+    local head, feed = KEYS[1], KEYS[2]
+    local seq = redis.call('HGET', head, 'seq') + 1
+    local id = string.format('%.0f', seq) .. '-4711'
+    redis.call('XADD', feed, id, 'a', redis.call('HGET', head, 'now'), 's', string.format('%.0f', seq), 'k', 'z', 'y', 'new')
+    redis.call('HSET', head, 'seq', string.format('%.0f', seq), 'last', id)
+    return seq";
+
+fn world(scenario: &mut Scenario, flavour: Flavour) -> (Server, Vec<Service>) {
+    let redis = Server::start(flavour, Options::default());
+    let durable = ["--durability", "memory"];
+    let services: Vec<Service> =
+        (0..2).map(|n| scenario.service(&format!("server-{n}"), &redis.url(), &durable)).collect();
+    scenario.prepare(&services, &["default".to_owned()]);
+    (redis, services)
+}
+
+async fn hold(service: &Service, id: &str) -> Result<Option<Reservation>, Status> {
+    let asked = shop::hold(id, shop::roomy(), Duration::from_secs(60));
+    let answer = service.promises().quote(request("default", PATIENCE, asked)).await?;
+    Ok(answer.into_inner().reservation)
+}
+
+#[test]
+fn what_a_later_version_writes_is_read_around() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    play("a_later_version_writes", |scenario| {
+        let (redis, services) = world(scenario, flavour);
+        scenario.runtime.block_on(async {
+            hold(&services[0], "before").await.expect("an answer").expect("there is room");
+            for round in 0..3 {
+                redis.cli(&["EVAL", OF_A_LATER_VERSION, "2", HEAD, "{surety:default}:feed"]);
+                let written = Instant::now();
+                for service in &services {
+                    scenario.lives(service, "default", written, RECOVERY).await;
+                    let asked = GetReservationRequest { id: "before".into() };
+                    let found = service.promises().get_reservation(request("default", PATIENCE, asked)).await;
+                    let found = found.expect("an answer").into_inner().reservation.expect("set");
+                    assert_eq!(found.state(), State::Held, "round {round}");
+                }
+            }
+            // Those who follow get all that this version knows of, and what comes after.
+            let watch = WatchEventsRequest { cursor: "0".into() };
+            let mut events = services[1].operations().watch_events(watch).await.expect("events").into_inner();
+            hold(&services[0], "after").await.expect("an answer").expect("there is room");
+            let mut told = Vec::new();
+            while !told.contains(&"after".to_owned()) {
+                let event = tokio::time::timeout(PATIENCE, events.message()).await.expect("in time").expect("an event");
+                if let Some(watch_events_response::Event::ReservationChanged(r)) = event.and_then(|event| event.event) {
+                    told.push(r.id);
+                }
+            }
+            assert!(told.contains(&"before".to_owned()), "{told:?}");
+        });
+        for service in &services {
+            let log = service.log();
+            assert!(log.contains("a later version of the service"), "it says why: {}", end_of(&log));
+        }
+        let audit = run(&["audit", "--store", &redis.url()]);
+        assert!(audit.status.success(), "{audit:?}");
+        scenario.end(&services);
+    });
+}
+
+#[test]
+fn a_layout_of_a_later_version_is_refused() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    play("a_later_layout", |scenario| {
+        let (redis, services) = world(scenario, flavour);
+        let log = scenario.runtime.block_on(async {
+            hold(&services[0], "before").await.expect("an answer").expect("there is room");
+            redis.cli(&["HSET", HEAD, "layout", "2"]);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            for service in &services {
+                let refused =
+                    hold(service, "meanwhile").await.expect_err("nothing is written to what it does not know");
+                assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+            }
+            services[0].log()
+        });
+        assert!(log.contains("layout 2") && log.contains("newer"), "it says what is wrong: {}", end_of(&log));
+        // One that starts says so and ends.
+        let begun = Instant::now();
+        let start = run(&["serve", "--listen", "127.0.0.1:0", "--store", &redis.url(), "--durability", "memory"]);
+        let told = String::from_utf8_lossy(&start.stderr);
+        assert_eq!(start.status.code(), Some(2), "{told}");
+        assert!(told.contains("layout 2") && told.contains("newer"), "{told}");
+        println!("a_later_layout: refused {:?} after the start: {}", begun.elapsed(), told.trim());
+
+        redis.cli(&["HSET", HEAD, "layout", "1"]);
+        let back = Instant::now();
+        scenario.runtime.block_on(async {
+            for service in &services {
+                scenario.lives(service, "default", back, RECOVERY).await;
+            }
+        });
+        scenario.end(&services);
+    });
+}
