@@ -5,6 +5,7 @@ mod crash;
 mod dice;
 mod outage;
 mod record;
+mod redis_servers;
 mod rules;
 mod simulation;
 mod stewardship;

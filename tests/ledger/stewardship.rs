@@ -16,12 +16,14 @@ use surety::ledger::embedded::store::{Batch, Medium, MemoryStore, Space, Store, 
 use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::record;
+use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
 use surety::ledger::stewardship::{Entries, Holdings, LoadError, Steward};
 use surety::ledger::stored_file::{self, Exporter, FileFault, Imported};
 use surety::ledger::{Ledger, LedgerError};
 use tokio::task::JoinSet;
 
 use crate::dice::{Dice, seed, setting};
+use crate::redis_world::{Flavour, own_database};
 use crate::support::*;
 
 /// A ledger under test, its clock, and a network in it.
@@ -33,16 +35,36 @@ struct House {
 }
 
 impl House {
-    fn memory() -> House {
+    async fn memory() -> Option<House> {
         let clock = Arc::new(ManualClock::at(BEGIN));
-        House { steward: EmbeddedLedger::memory(clock.clone()), clock, network: name("house"), _dir: None }
+        Some(House { steward: EmbeddedLedger::memory(clock.clone()), clock, network: name("house"), _dir: None })
     }
 
-    fn embedded() -> House {
+    async fn redis() -> Option<House> {
+        House::at(Flavour::Redis.or_skip()?).await
+    }
+
+    async fn valkey() -> Option<House> {
+        House::at(Flavour::Valkey.or_skip()?).await
+    }
+
+    async fn at(flavour: Flavour) -> Option<House> {
+        let clock = Arc::new(ManualClock::at(BEGIN));
+        let address = Address::parse(&own_database(flavour).url()).expect("an address");
+        let config = RedisConfig {
+            clock: StoreClock::Given(clock.clone()),
+            durability: Durability::Memory,
+            ..RedisConfig::new(address)
+        };
+        let steward = RedisLedger::open(config).await.expect("it opens");
+        Some(House { steward, clock, network: name("house"), _dir: None })
+    }
+
+    async fn embedded() -> Option<House> {
         let clock = Arc::new(ManualClock::at(BEGIN));
         let dir = tempfile::tempdir().expect("a directory for the test");
         let ledger = EmbeddedLedger::open(EmbeddedConfig::new(dir.path()), clock.clone()).expect("it opens");
-        House { steward: ledger, clock, network: name("house"), _dir: Some(dir) }
+        Some(House { steward: ledger, clock, network: name("house"), _dir: Some(dir) })
     }
 
     async fn run(&self, command: Command) -> Outcome {
@@ -299,24 +321,27 @@ async fn an_audit_of_a_live_ledger_finds_nothing_wrong(house: &House) {
     tasks.join_all().await;
 }
 
-macro_rules! every_house {
-    ($($test:ident($($house:ident),+);)+) => {
-        mod memory {
+macro_rules! in_houses {
+    ($($house:ident: $($test:ident($($argument:ident),+);)+;)+) => {$(
+        mod $house {
             use super::House;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                $(let $house = House::memory();)+
-                super::$test($(&$house),+).await;
+                // None: a loud word was said that a server to test with is missing.
+                $(let Some($argument) = House::$house().await else { return };)+
+                super::$test($(&$argument),+).await;
             })+
         }
+    )+};
+}
 
-        mod embedded {
-            use super::House;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                $(let $house = House::embedded();)+
-                super::$test($(&$house),+).await;
-            })+
+macro_rules! every_house {
+    ($($test:ident($($argument:ident),+);)+) => {
+        in_houses! {
+            memory: $($test($($argument),+);)+;
+            embedded: $($test($($argument),+);)+;
+            redis: $($test($($argument),+);)+;
+            valkey: $($test($($argument),+);)+;
         }
     };
 }
@@ -367,7 +392,7 @@ impl Store for Mortal {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_that_dies_midway_leaves_an_empty_network() {
-    let from = House::memory();
+    let from = House::memory().await.expect("it needs nothing");
     from.live_in().await;
     // Large enough for several writes.
     from.run(network(2, &"a big document ".repeat(1 << 20), &[])).await;
@@ -435,7 +460,8 @@ async fn a_bucket_that_was_written_wrong_in_the_store_is_mended_there() {
 
 #[tokio::test]
 async fn a_feed_without_entries_goes_on_at_its_place_all_the_same() {
-    let (from, to) = (House::memory(), House::memory());
+    let from = House::memory().await.expect("it needs nothing");
+    let to = House::memory().await.expect("it needs nothing");
     from.live_in().await;
     let holdings = from.holdings().await;
     to.clock.set(holdings.now);
@@ -447,7 +473,7 @@ async fn a_feed_without_entries_goes_on_at_its_place_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
-    let from = House::memory();
+    let from = House::memory().await.expect("it needs nothing");
     from.run(network(0, &"a big document ".repeat(1 << 20), &[])).await;
     from.run(supply("slot", 0, &[100_000])).await;
     let count = setting("RESERVATIONS", 2_000);
@@ -462,7 +488,7 @@ async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
     }
     let holdings = from.holdings().await;
     assert_eq!(holdings.reservations.len() as u64, count);
-    let to = House::embedded();
+    let to = House::embedded().await.expect("it needs nothing");
     move_house(&from, &to).await.expect("it is empty");
     to.steward.close().await;
     let House { steward, clock, network, _dir } = to;
@@ -475,7 +501,7 @@ async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
 }
 
 async fn a_file() -> (Holdings, Vec<u8>) {
-    let house = House::memory();
+    let house = House::memory().await.expect("it needs nothing");
     house.run(network(0, "a network", &[])).await;
     for (id, i) in [("a", 1), ("b", 2), ("c", 3)] {
         house.run(supply("slot", i, &[9])).await;

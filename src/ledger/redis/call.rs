@@ -18,6 +18,8 @@ use crate::domain::time::Moment;
 
 /// Elements of the feed that one call brings; `ENTRIES` in `lua/open.lua`.
 pub const FEED_AT_ONCE: usize = 64;
+/// What slots of calls begin with in a network's head.
+pub const SLOT: &str = "call:";
 /// Between two tries of one call, at first.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -143,6 +145,11 @@ impl Caller {
         self.link.as_mut().ok_or_else(|| LinkError::Refused("there is no connection".to_owned()))
     }
 
+    /// Where this server's last call is remembered.
+    pub fn slot(&self) -> String {
+        format!("{SLOT}{}", self.server)
+    }
+
     /// Sends one command that changes nothing.
     pub async fn read(&mut self, cmd: &Cmd) -> Result<Value, CallError> {
         let sent = match self.connected().await {
@@ -221,7 +228,7 @@ impl Caller {
         let awaited = if acknowledges { self.awaited } else { Awaited::default() };
         for attempt in 0.. {
             let sent_at = self.clock.service();
-            let (slot, number, unapplied) = (format!("call:{}", self.server), self.calls, self.unapplied);
+            let (slot, number, unapplied) = (self.slot(), self.calls, self.unapplied);
             let (keys, kept, response) = (self.keys.clone(), self.kept, self.response);
             let link = self.connected().await.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
             let mut cmd = link.shas.call(script, 7 + more_keys.len());

@@ -258,7 +258,12 @@ impl Links {
         client.map_err(wrong)?.get_multiplexed_async_connection_with_config(&config).await.map_err(wrong)
     }
 
-    /// Opens the connection that long reads go through, whose answers may take longer.
+    /// The connection that reads go through, for such as somebody waits for.
+    pub async fn lookups(&self, key: &str) -> Result<Link, LinkError> {
+        self.to(key, Role::Reads).await
+    }
+
+    /// The same, for long reads, whose answers may take longer.
     pub async fn reads(&self, key: &str) -> Result<Link, LinkError> {
         let mut link = self.to(key, Role::Reads).await?;
         link.connection.set_response_timeout(READ);

@@ -331,21 +331,32 @@ impl RedisLedger {
         Ok(())
     }
 
+    /// A connection for one short read.
+    async fn lookup(&self, network: &NetworkId) -> Result<(link::Link, Arc<Keys>), LedgerError> {
+        let keys = self.readable(network)?;
+        let link = self.links.lookups(&keys.head).await.map_err(unavailable)?;
+        Ok((link, keys))
+    }
+
+    /// A connection for long reads.
     async fn reads(&self, network: &NetworkId) -> Result<(link::Link, Arc<Keys>), LedgerError> {
+        let keys = self.readable(network)?;
+        let link = self.links.reads(&keys.head).await.map_err(unavailable)?;
+        Ok((link, keys))
+    }
+
+    fn readable(&self, network: &NetworkId) -> Result<Arc<Keys>, LedgerError> {
         if self.shared.closing.load(Ordering::SeqCst) {
             return Err(closed());
         }
-        let keys = match self.partitions.load().get(network) {
+        match self.partitions.load().get(network) {
             // While it is known to be away, nobody waits for it.
             Some(handle) if handle.desk.away.load(Ordering::SeqCst) => {
-                return Err(LedgerError::Unavailable(Arc::from("Redis does not answer; it is tried again")));
+                Err(LedgerError::Unavailable(Arc::from("Redis does not answer; it is tried again")))
             }
-            Some(handle) => Arc::clone(&handle.keys),
-            None => Arc::new(Keys::of(network)),
-        };
-        // Each of them is short, and somebody waits for it: it fails as soon as a command would.
-        let link = self.links.to(&keys.head, Role::Reads).await.map_err(unavailable)?;
-        Ok((link, keys))
+            Some(handle) => Ok(Arc::clone(&handle.keys)),
+            None => Ok(Arc::new(Keys::of(network))),
+        }
     }
 
     fn now(&self, network: &NetworkId) -> Moment {
@@ -413,7 +424,7 @@ impl Ledger for RedisLedger {
         network: &NetworkId,
         id: &ReservationId,
     ) -> Result<Option<Arc<Reservation>>, LedgerError> {
-        let (mut link, keys) = self.reads(network).await?;
+        let (mut link, keys) = self.lookup(network).await?;
         let now = self.now(network);
         let found = reading::reservation(&mut link, &keys, id).await?;
         Ok(found.map(|stored| reading::as_of(stored.reservation, now)))
@@ -436,7 +447,7 @@ impl Ledger for RedisLedger {
     }
 
     async fn newest(&self, network: &NetworkId) -> Result<Cursor, LedgerError> {
-        let (mut link, keys) = self.reads(network).await?;
+        let (mut link, keys) = self.lookup(network).await?;
         Ok(reading::head(&mut link, &keys).await?.seq)
     }
 
@@ -444,7 +455,7 @@ impl Ledger for RedisLedger {
         if self.shared.closing.load(Ordering::SeqCst) {
             return Err(closed());
         }
-        let mut link = self.links.to(keys::NETWORKS, Role::Reads).await.map_err(unavailable)?;
+        let mut link = self.links.lookups(keys::NETWORKS).await.map_err(unavailable)?;
         let mut cmd = redis::cmd("SMEMBERS");
         cmd.arg(keys::NETWORKS);
         let names = link.send(&cmd).await.map_err(unavailable)?;

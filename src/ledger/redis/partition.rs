@@ -262,6 +262,7 @@ impl Partition {
         }
         match self.read_reservations(&unknown).await {
             Ok(found) => {
+                found.iter().flatten().for_each(|stored| self.state.recent.put(stored.clone()));
                 let mut works = works;
                 for work in &mut works {
                     if let Some(at) = work.command.reservation_id().and_then(|id| unknown.iter().position(|u| u == id))
@@ -455,7 +456,8 @@ impl Partition {
         arguments: impl Fn(&mut redis::Cmd),
     ) -> Result<Reply, CallError> {
         let Partition { caller, inbox, desk, shared, .. } = self;
-        let slow = caller.response / 2;
+        // Once it is known to be away, nobody waits for it at all.
+        let slow = if desk.away.load(Ordering::SeqCst) { Duration::ZERO } else { caller.response / 2 };
         let called = caller.call(script, more_keys, seen.as_deref(), acknowledges, shared.patience, arguments);
         tokio::pin!(called);
         if let Ok(answered) = tokio::time::timeout(slow, &mut called).await {
@@ -620,8 +622,10 @@ impl Partition {
         let mut link = link.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
         let (snapshot, last) = reading::snapshot(&mut link, &self.caller.keys).await.map_err(refused)?;
         debug!(network = %self.network, seq = snapshot.seq, "read in full");
+        // A network that is listed but was never applied is none that anybody could follow.
+        let nothing = snapshot.seq == 0 && snapshot.network_version == 0 && !self.caller.unapplied;
         self.state.seen = Some(Seen { seq: snapshot.seq, last });
-        if let Some(subscriber) = self.shared.subscriber() {
+        if !nothing && let Some(subscriber) = self.shared.subscriber() {
             subscriber.reset(&self.network, snapshot);
         }
         Ok(())
@@ -671,6 +675,7 @@ impl Partition {
             Message::Subscribed(done) => {
                 self.state.subscribed = true;
                 let read = self.reset().await;
+                self.tidy().await;
                 if let Err(e) = &read {
                     self.failed(e);
                 }
@@ -697,6 +702,18 @@ impl Partition {
                 };
                 let _gone = done.send(answer);
             }
+        }
+    }
+
+    /// Drops the slots of servers that have long gone, so that their starts leave nothing behind.
+    async fn tidy(&mut self) {
+        let keys = self.caller.keys.clone();
+        let tidied = async {
+            let mut link = self.caller.links.reads(&keys.head).await.map_err(reading::ReadError::Link)?;
+            reading::drop_old_slots(&mut link, &keys, &self.caller.slot()).await
+        };
+        if let Err(e) = tidied.await {
+            debug!(network = %self.network, error = %e, "slots of servers that have gone could not be looked at");
         }
     }
 

@@ -10,6 +10,7 @@ use super::super::feed::{Change, Cursor, Entry, Snapshot};
 use super::super::record::Unreadable;
 use super::super::{LedgerError, ReservationFilter, rules};
 use super::batch::Place;
+use super::call::SLOT;
 use super::entries::{self, Element};
 use super::keys::{self, Keys};
 use super::link::{Link, LinkError};
@@ -17,7 +18,7 @@ use super::{reply, stored};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::reservation::{Reservation, State};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 
 /// Fields that one step of a scan looks at.
 const SCANNED: usize = 1_000;
@@ -95,6 +96,31 @@ pub async fn head(link: &mut Link, keys: &Keys) -> Result<Head, ReadError> {
         document: text()?,
         digest: text()?,
     })
+}
+
+/// Drops slots of calls that are more than a day older than the newest change: no call is repeated for so long.
+pub async fn drop_old_slots(link: &mut Link, keys: &Keys, own: &str) -> Result<(), ReadError> {
+    let now = head(link, keys).await?.now;
+    let limit = now.minus(Span::days(1));
+    let mut old: Vec<String> = Vec::new();
+    scan(link, &keys.head, |field, value| {
+        let at = || std::str::from_utf8(&value).ok()?.split(' ').nth(1)?.parse().ok().map(Moment);
+        if let Some(slot) = String::from_utf8(field).ok().filter(|f| f.starts_with(SLOT) && f != own)
+            && at().is_some_and(|at| at < limit)
+        {
+            old.push(slot);
+        }
+        Ok(())
+    })
+    .await?;
+    if !old.is_empty() {
+        let mut cmd = command("HDEL", &keys.head);
+        for slot in old {
+            cmd.arg(slot);
+        }
+        link.send(&cmd).await?;
+    }
+    Ok(())
 }
 
 /// The layout of a network's keys, if there is such a network.

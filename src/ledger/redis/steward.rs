@@ -94,7 +94,10 @@ impl Steward for RedisLedger {
         }
         match loaded {
             Ok(true) => {
-                self.take_up(network).await;
+                let handle = self.take_up(network).await;
+                if self.shared.subscriber().is_some() {
+                    super::subscribed(&handle).await?;
+                }
                 Ok(())
             }
             Ok(false) => match refuses(&mut link, &keys).await? {

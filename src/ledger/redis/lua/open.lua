@@ -13,8 +13,8 @@
 --       {'unknown'}                   there is no such network
 --       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
 -- Invariants
---       A call that is made twice with the same slot and number does its work once: see `again`. One that arrives after a later
---       one of its slot does nothing.
+--       A call that is made twice with the same slot and number does its work once (see `again`), and one that comes after a later
+--       one, as what was stuck in a network does, does nothing. So a caller that was told something is never proved wrong by it.
 --       The feed has an entry for each change, and head.last is the id of its newest entry. A caller whose last known id is not
 --       in the feed any more, or never was, is told so by `feed` beginning with another id.
 --
@@ -140,6 +140,9 @@ if head[6] then
   end
 end
 
+-- What is kept of a call for the case that it comes again.
+local function remembered(first, done) return ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done end
+
 -- Writes an entry for `count` changes. `done`: what is kept for the case that the call comes again.
 local function append(count, done, ...)
   local first = seq + 1
@@ -151,7 +154,7 @@ local function append(count, done, ...)
   if not head[1] then fields[7], fields[8], head[1] = 'layout', '1', '1' end
   if done then
     fields[#fields + 1] = ARGV[3]
-    fields[#fields + 1] = ARGV[4] .. ' ' .. at .. ' ' .. number(first) .. ' ' .. done
+    fields[#fields + 1] = remembered(first, done)
   end
   redis.call('HSET', KEYS[1], unpack(fields))
   return first
@@ -159,7 +162,7 @@ end
 
 -- A call that came to nothing is to do so also when it arrives again late, when it might come to something.
 local function came_to_nothing(done)
-  redis.call('HSET', KEYS[1], ARGV[3], ARGV[4] .. ' ' .. at .. ' ' .. number(seq + 1) .. ' ' .. done)
+  redis.call('HSET', KEYS[1], ARGV[3], remembered(seq + 1, done))
 end
 
 local function expire(members)

@@ -55,7 +55,10 @@ for n, name in ipairs(names) do
     written[#written + 1], written[#written + 2] = name, v
   end
 end
-if #changed == 0 then return {'done', at, number(seq + 1), last, number(version), due, 'O', '', {0}, feed} end
+if #changed == 0 then
+  came_to_nothing('O')
+  return {'done', at, number(seq + 1), last, number(version), due, 'O', '', {0}, feed}
+end
 put('HSET', KEYS[2], written)
 local first = append(1, 'A', 'k', 'r', 'f', table.concat(changed, '\n'), 'l', row(after, #after))
 return {'done', at, number(first), last, number(version), due, 'A', '', {#changed}, feed}

@@ -30,6 +30,7 @@ for i = 1, count do
 end
 
 local function reply(code, first, extras)
+  if code ~= 'A' then came_to_nothing(code) end
   return {'done', at, first, last, number(version), due, code, '', extras or {}, feed}
 end
 

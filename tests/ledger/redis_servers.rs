@@ -1,0 +1,242 @@
+//! The Redis ledger and the servers that it meets: who lets it in, over what, and what several services see of each other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use surety::clock::{Clock, ManualClock, SystemClock};
+use surety::domain::id::NetworkId;
+use surety::domain::reservation::State;
+use surety::domain::time::{Moment, Span};
+use surety::ledger::command::{Command, Outcome};
+use surety::ledger::redis::{Address, Durability, OpenError, RedisConfig, RedisLedger, StoreClock, TlsFiles};
+use surety::ledger::{Ledger, LedgerError};
+
+use crate::redis_world::{Access, Aof, Flavour, Options, Server, Tls, own_database};
+use crate::support::*;
+
+/// The least that the service needs, as `docs/redis.md` has it.
+fn documented_rules(flavour: Flavour) -> Vec<String> {
+    let text = include_str!("../../docs/redis.md");
+    let line = text.lines().find(|line| line.contains("ACL SETUSER surety")).expect("the rules are documented");
+    let rules = line.trim().trim_start_matches("ACL SETUSER surety on >PASSWORD ");
+    let knows = |rule: &&str| flavour != Flavour::Redis || *rule != "+waitaof";
+    rules.split_whitespace().filter(knows).map(str::to_owned).collect()
+}
+
+async fn open(url: &str) -> Result<Arc<RedisLedger>, OpenError> {
+    let address = Address::parse(url).expect("an address");
+    RedisLedger::open(RedisConfig { durability: Durability::Memory, ..RedisConfig::new(address) }).await
+}
+
+/// A bit of everything that the service does.
+async fn use_it(ledger: &RedisLedger) {
+    let network = NetworkId::new("used").expect("a name");
+    let run = async |command| ledger.execute(&network, command, None).await.expect("the ledger answers");
+    ledger.subscribe(Arc::new(Follower::default())).await.expect("it can be followed");
+    run(crate::support::network(0, "one", &[])).await;
+    run(supply("slot", 0, &[5, 5])).await;
+    run(hold("x", &[("slot", 0, 1)])).await;
+    run(confirm("x")).await;
+    run(adjust("d", "slot", 0, &[0], 1)).await;
+    run(Command::Forget { before: vec![(res("slot"), 2)] }).await;
+    assert_eq!(
+        ledger.reservation(&network, &rid("x")).await.expect("it answers").map(|r| r.state),
+        Some(State::Confirmed)
+    );
+    let (page, _) = ledger.reservations(&network, &Default::default(), None, 9).await.expect("it answers");
+    assert_eq!(page.len(), 1);
+    assert!(ledger.entries(&network, 0, 99).await.expect("it answers").len() > 4);
+    run(release("x")).await;
+    run(crate::support::network(1, "two", &["slot"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_rules_of_access_are_enough_and_a_wrong_password_is_not_shown() {
+    for flavour in Flavour::ALL.into_iter().filter_map(Flavour::or_skip) {
+        let access =
+            Access::User { name: "surety".into(), password: "hunter2".into(), rules: documented_rules(flavour) };
+        let server = Server::start(flavour, Options { access, ..Options::default() });
+        let ledger = open(&server.url()).await.expect("it lets the service in");
+        use_it(&ledger).await;
+        ledger.close().await;
+
+        let wrong = format!("redis://surety:swordfish@{}", server.address());
+        let refused = open(&wrong).await.expect_err("it does not").to_string();
+        assert!(refused.contains("authentication failed") && !refused.contains("swordfish"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_encrypted_and_both_sides_known() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let server = Server::start(flavour, Options { tls: Tls::Mutual, ..Options::default() });
+    let certificates = server.certificates();
+    let read = |path: &std::path::Path| std::fs::read(path).expect("a certificate");
+    let address = Address::parse(&server.url()).expect("an address");
+    assert!(address.tls);
+    let with = async |tls: TlsFiles| {
+        let config = RedisConfig { tls, durability: Durability::Memory, ..RedisConfig::new(address.clone()) };
+        RedisLedger::open(config).await
+    };
+    let client = Some((read(&certificates.client_cert), read(&certificates.client_key)));
+    let known = TlsFiles { authorities: Some(read(&certificates.ca)), client: client.clone() };
+    use_it(&with(known).await.expect("both know each other")).await;
+    let stranger = TlsFiles { authorities: Some(read(&certificates.other_ca)), client };
+    assert!(matches!(with(stranger).await, Err(OpenError::Away { .. })), "an authority that did not sign it");
+    let unknown = TlsFiles { authorities: Some(read(&certificates.ca)), client: None };
+    assert!(matches!(with(unknown).await, Err(OpenError::Away { .. })), "a client without a certificate");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_durability_that_can_not_be_had_is_refused_at_the_start() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let server = Server::start(flavour, Options { aof: Aof::Off, ..Options::default() });
+    let address = Address::parse(&server.url()).expect("an address");
+    for (durability, word) in [
+        (Durability::EverySecond, "appendonly yes"),
+        (Durability::Fsync, "appendonly yes"),
+        (Durability::Replicas(1), "0 replicas are connected"),
+    ] {
+        let config = RedisConfig { durability, ..RedisConfig::new(address.clone()) };
+        let refused = RedisLedger::open(config).await.expect_err("it can't be had").to_string();
+        assert!(refused.contains(word) && refused.contains(&durability.to_string()), "{refused}");
+    }
+}
+
+/// Rule 21: of several services all but one may be dead, and a hold ends all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_one_service_does_the_others_see_at_once() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let database = own_database(flavour);
+    let clock = Arc::new(ManualClock::at(BEGIN));
+    let network = NetworkId::default_network();
+    let mut services = Vec::new();
+    for _ in 0..3 {
+        let address = Address::parse(&database.url()).expect("an address");
+        let config = RedisConfig {
+            clock: StoreClock::Given(clock.clone()),
+            durability: Durability::Memory,
+            ..RedisConfig::new(address)
+        };
+        let ledger = RedisLedger::open(config).await.expect("it opens");
+        let follower = Arc::new(Follower::default());
+        ledger.subscribe(follower.clone()).await.expect("it can be followed");
+        services.push((ledger, follower));
+    }
+    let unversioned = |c: Command| match c {
+        Command::Hold(mut hold) => {
+            hold.network_version = 0;
+            Command::Hold(hold)
+        }
+        Command::SetSupply(mut supply) => {
+            supply.network_version = 0;
+            Command::SetSupply(supply)
+        }
+        other => other,
+    };
+    let seen = async |held: i64, by: &[(Arc<RedisLedger>, Arc<Follower>)]| {
+        let patience = Instant::now() + Duration::from_secs(5);
+        for (_, follower) in by {
+            while follower.of(&network).level("slot", 0).held != held {
+                assert!(Instant::now() < patience, "{held} held are not seen");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    };
+    services[0].0.execute(&network, unversioned(supply("slot", 0, &[2])), None).await.expect("it answers");
+    let taken = services[0].0.execute(&network, unversioned(hold("x", &[("slot", 0, 2)])), None).await;
+    assert!(matches!(taken, Ok(Outcome::Reservation { repeated: false, .. })));
+    seen(2, &services).await;
+    // Another service is told of the first one's hold, and confirms what it never made.
+    let again = services[1].0.execute(&network, unversioned(hold("x", &[("slot", 0, 2)])), None).await;
+    assert!(matches!(again, Ok(Outcome::Reservation { repeated: true, .. })));
+    let (ended, _) = services.split_at(2);
+    for (ledger, _) in ended {
+        ledger.close().await;
+    }
+    clock.advance(Span::minutes(15));
+    seen(0, &services[2..]).await;
+    let late = services[2].0.execute(&network, confirm("x"), None).await.expect("it answers");
+    assert!(matches!(refusal(late), surety::ledger::command::Refusal::WrongState { state: State::Expired }));
+    services[2].1.assert_nothing_wrong();
+}
+
+/// The store loses what it acknowledged: nothing of what was known before is served on, and all goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_lost_writes_is_noticed_and_read_anew() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let server = Server::start(flavour, Options { aof: Aof::Off, ..Options::default() });
+    let ledger = open(&server.url()).await.expect("it opens");
+    let follower = Arc::new(Follower::default());
+    ledger.subscribe(follower.clone()).await.expect("it can be followed");
+    let network = NetworkId::default_network();
+    let set = |units: i64| match supply("slot", 0, &[units]) {
+        Command::SetSupply(mut supply) => {
+            supply.network_version = 0;
+            Command::SetSupply(supply)
+        }
+        other => other,
+    };
+    for units in 1..=9 {
+        ledger.execute(&network, set(units), None).await.expect("it answers");
+    }
+    server.kill9();
+    let refused = ledger.execute(&network, set(10), None).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_) | LedgerError::OutcomeUnknown(_))), "{refused:?}");
+    let begun = Instant::now();
+    let refused = ledger.execute(&network, set(10), None).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_millis(500), "who comes while it is away is turned away at once");
+    server.restart();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while ledger.execute(&network, set(3), None).await.is_err() {
+        assert!(Instant::now() < patience, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(follower.of(&network).level("slot", 0).set, Some(3));
+    assert_eq!(follower.of(&network).seq, 1, "the feed began anew");
+    let void = follower.void.lock().expect("no test panics with it");
+    assert_eq!((void.0.len(), void.1), (0, 1), "it was declared void, and came anew");
+}
+
+/// A feed that was trimmed further than a service had read: it reads in full and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_gap_in_the_feed_leads_to_a_full_read() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let database = own_database(flavour);
+    let ledger = open(&database.url()).await.expect("it opens");
+    let follower = Arc::new(Follower::default());
+    ledger.subscribe(follower.clone()).await.expect("it can be followed");
+    use_it(&ledger).await;
+    let network = NetworkId::new("used").expect("a name");
+    let follower = Arc::new(Follower::default());
+    ledger.subscribe(follower.clone()).await.expect("it can be followed");
+    let feed = "{surety:used}:feed";
+    database.cli(&["XADD", feed, "77-1", "a", "1800000000000000", "s", "77", "k", "r", "f", "", "l", ""]);
+    database.cli(&["XTRIM", feed, "MAXLEN", "1"]);
+    database.cli(&["HSET", "{surety:used}:head", "last", "77-1", "seq", "77"]);
+    let outcome = ledger.execute(&network, Command::Tick, None).await.expect("it answers");
+    assert!(matches!(outcome, Outcome::Done));
+    assert_eq!(follower.of(&network).seq, 77);
+    assert!(follower.void.lock().expect("no test panics with it").1 >= 1);
+}
+
+/// What a reader of one service sees is known to be as of an instant of the service's own clock, however wrong the store's is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn freshness_is_told_by_the_services_clock() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let address = Address::parse(&own_database(flavour).url()).expect("an address");
+    let hour = Span::hours(1);
+    let service = Arc::new(SystemClock::beginning_at(SystemClock::new().now().plus(hour)));
+    let config = RedisConfig {
+        clock: StoreClock::Store { shift: hour.0, service: service.clone() },
+        durability: Durability::Memory,
+        ..RedisConfig::new(address)
+    };
+    let ledger = RedisLedger::open(config).await.expect("it opens");
+    let follower = Arc::new(Follower::default());
+    let before = service.now();
+    ledger.subscribe(follower.clone()).await.expect("it can be followed");
+    let fresh: Option<Moment> = follower.fresh_of(&NetworkId::default_network());
+    assert!(fresh.is_some_and(|at| at >= before && at <= service.now()), "{fresh:?}");
+}
