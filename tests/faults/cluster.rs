@@ -61,8 +61,8 @@ fn one_primary_of_a_cluster_dies_under_load() {
             println!("a_primary_of_a_cluster_dies: that of {unlucky}; failed over after {:?}", begun.elapsed());
             for (name, before) in others.iter().zip(&before) {
                 let after = book.counts(name);
-                // Impatient clients have unknown outcomes of their own making.
-                if after.nothing > before.nothing || after.held == before.held {
+                // On a machine that is busy an answer is slow now and then; without its primary a network has none at all.
+                if after.nothing - before.nothing >= after.held - before.held {
                     book.violation(format!("{name} was disturbed: {before:?} before, {after:?} after"));
                 }
             }

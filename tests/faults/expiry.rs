@@ -37,7 +37,7 @@ fn rule_21_holds_end_on_time_with_all_servers_but_one_dead() {
                 let mut ask = shop::roomy();
                 ask.when = Some(ask::When::OnDate(day(number + 1)));
                 let id = format!("hold-{number}");
-                let time = Duration::from_millis(scenario.dice.range(1_000, 2_500) as u64);
+                let time = Duration::from_millis(scenario.dice.range(1_500, 3_000) as u64);
                 let held = service.promises().quote(request("default", PATIENCE, shop::hold(&id, ask, time))).await;
                 let reservation = held.expect("an answer").into_inner().reservation.expect("there is room");
                 ends.insert(day(number + 1), instant(&reservation.expires_at).expect("it ends"));
@@ -68,13 +68,17 @@ fn rule_21_holds_end_on_time_with_all_servers_but_one_dead() {
                         return true;
                     }
                     assert!(at >= *end, "given up {} us before its end", *end - at);
-                    late.push(at - *end);
+                    // One that had ended before it was looked at says nothing of how late that is seen.
+                    if seen.contains(day) {
+                        late.push(at - *end);
+                    }
                     false
                 });
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             late
         });
+        assert!(late.len() as i64 > HOLDS, "most were seen to end: {late:?}");
         late.sort();
         let (median, most) = (late[late.len() / 2], late[late.len() - 1]);
         println!(
