@@ -10,6 +10,7 @@ use tonic_types::StatusExt;
 
 use crate::clients::request;
 use crate::dice::Dice;
+use crate::pace::Paced;
 use crate::redis_world::{Flavour, Options, Port, Proxy, Server};
 use crate::scenario::{Scenario, play};
 use crate::service::Service;
@@ -166,7 +167,7 @@ fn redis_is_away(name: &'static str, go_away: impl Fn(&Proxy), noticed: Duration
 
             // It comes back, to many callers.
             proxies.iter().for_each(Proxy::heal);
-            let healed = Instant::now();
+            let healed = Paced::now();
             let calls = knock(services, Duration::from_secs(2), &mut dice).await;
             for service in services {
                 scenario.lives(service, "default", healed, RECOVERY).await;

@@ -1,8 +1,8 @@
 //! Clients that hold, confirm, release, extend, amend and adjust without end, repeat what they did not hear the answer of until
 //! they do, and write down every answer. What an answer by itself shows to be wrong they note at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
@@ -16,6 +16,7 @@ use tonic_types::StatusExt;
 
 use crate::book::{Adjusted, Book, Holding, Seen, Told};
 use crate::dice::Dice;
+use crate::pace::Paced;
 use crate::shop::{self, DAYS, day, duration, instant, micros, now, scarce};
 
 type Promises = PromiseServiceClient<Channel>;
@@ -32,14 +33,14 @@ pub struct Load {
     pub servers: Vec<(Promises, Operations)>,
     stop: AtomicBool,
     /// When the last fault was over; before that no client has to be answered.
-    healed_at: AtomicI64,
+    healed_at: OnceLock<Paced>,
     /// How long after that a client may still be without a definite answer.
     recovery: Duration,
 }
 
 impl Load {
     pub fn new(book: Arc<Book>, servers: Vec<(Promises, Operations)>, recovery: Duration) -> Arc<Load> {
-        let (stop, healed_at) = (AtomicBool::new(false), AtomicI64::new(i64::MAX));
+        let (stop, healed_at) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Load { book, servers, stop, healed_at, recovery })
     }
 
@@ -53,7 +54,7 @@ impl Load {
 
     /// From now on everybody has to be answered soon.
     pub fn healed(&self) {
-        self.healed_at.store(now(), Ordering::SeqCst);
+        self.healed_at.get_or_init(Paced::now);
     }
 
     /// No new requests; those under way are seen to their answers.
@@ -61,9 +62,8 @@ impl Load {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    fn is_overdue(&self, begun: i64) -> bool {
-        let since = begun.max(self.healed_at.load(Ordering::SeqCst));
-        now().saturating_sub(since) > micros(self.recovery)
+    fn is_overdue(&self, begun: Paced) -> bool {
+        self.healed_at.get().is_some_and(|healed| begun.max(*healed).elapsed() > self.recovery)
     }
 }
 
@@ -394,7 +394,7 @@ impl Client {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let first_sent = now();
+        let (first_sent, asked) = (now(), Paced::now());
         let mut in_doubt = false;
         loop {
             let at = self.dice.below(self.load.servers.len() as u64) as usize;
@@ -444,7 +444,7 @@ impl Client {
                 // What was acknowledged is not unknown, and there is nothing wrong with what is asked.
                 _ => return Asked { came: Came::Refused(status), first_sent, in_doubt },
             }
-            if self.load.is_overdue(first_sent) {
+            if self.load.is_overdue(asked) {
                 let story = format!("no answer for {:?} after all was healed", self.load.recovery);
                 self.violation(told, &story);
                 return Asked { came: Came::Overdue, first_sent, in_doubt };

@@ -7,6 +7,7 @@ use surety::proto::v1::*;
 use tonic::{Code, Status};
 
 use crate::clients::request;
+use crate::pace::Paced;
 use crate::redis_world::{Flavour, Options, Server};
 use crate::scenario::play;
 use crate::service::Service;
@@ -66,7 +67,7 @@ fn what_no_replica_has_is_not_acknowledged(name: &'static str, flavour: Flavour)
                 println!("{name}: turn {turn}, {:?}: the view is {age} us old", begun.elapsed());
             }
             replica.cont();
-            let healed = Instant::now();
+            let healed = Paced::now();
             loop {
                 let (confirmed, held) = (confirm(&services[1], "first").await, hold(&services[1], "second").await);
                 if confirmed.is_ok_and(|state| state == State::Confirmed)

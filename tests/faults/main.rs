@@ -17,6 +17,7 @@ mod durable;
 mod expiry;
 mod follower;
 mod late;
+mod pace;
 mod scenario;
 mod sentinel;
 mod service;

@@ -16,6 +16,7 @@ use crate::checker::Checker;
 use crate::clients::{Load, request};
 use crate::dice::{Dice, setting};
 use crate::follower::follow;
+use crate::pace::Paced;
 use crate::service::{Service, end_of};
 use crate::shop;
 
@@ -130,7 +131,7 @@ impl Scenario {
             trouble(&mut self.dice);
         }
         load.healed();
-        let healed = Instant::now();
+        let healed = Paced::now();
         self.runtime.block_on(async {
             for network in stage.networks {
                 for service in stage.services {
@@ -165,7 +166,7 @@ impl Scenario {
     }
 
     /// Liveness: a hold succeeds soon after all was healed.
-    pub async fn lives(&self, service: &Service, network: &str, healed: Instant, recovery: Duration) {
+    pub async fn lives(&self, service: &Service, network: &str, healed: Paced, recovery: Duration) {
         let mut told = Told::new(uuid::Uuid::new_v4().to_string(), network.to_owned());
         loop {
             let patience = Duration::from_secs(2);

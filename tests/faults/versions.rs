@@ -8,6 +8,7 @@ use surety::proto::v1::*;
 use tonic::{Code, Status};
 
 use crate::clients::request;
+use crate::pace::Paced;
 use crate::redis_world::{Flavour, Options, Server};
 use crate::scenario::{Scenario, play};
 use crate::service::{Service, end_of, run};
@@ -49,7 +50,7 @@ fn what_a_later_version_writes_is_read_around() {
             hold(&services[0], "before").await.expect("an answer").expect("there is room");
             for round in 0..3 {
                 redis.cli(&["EVAL", OF_A_LATER_VERSION, "2", HEAD, "{surety:default}:feed"]);
-                let written = Instant::now();
+                let written = Paced::now();
                 for service in &services {
                     scenario.lives(service, "default", written, RECOVERY).await;
                     let asked = GetReservationRequest { id: "before".into() };
@@ -107,7 +108,7 @@ fn a_layout_of_a_later_version_is_refused() {
         println!("a_later_layout: refused {:?} after the start: {}", begun.elapsed(), told.trim());
 
         redis.cli(&["HSET", HEAD, "layout", "1"]);
-        let back = Instant::now();
+        let back = Paced::now();
         scenario.runtime.block_on(async {
             for service in &services {
                 scenario.lives(service, "default", back, RECOVERY).await;
