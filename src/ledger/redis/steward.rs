@@ -91,6 +91,9 @@ impl Steward for RedisLedger {
             }
             cmd.arg(keys.document(&document));
             let _gone_sooner_or_later = link.send(&cmd).await;
+            if refuses(&mut link, &keys).await?.is_none() {
+                self.unlist(network).await?;
+            }
         }
         match loaded {
             Ok(true) => {
