@@ -256,10 +256,11 @@ async fn send(
             out.add(cmd).await?;
         }
     }
+    let mark = super::call::mark();
     let forgotten = |at: Moment| at.plus(Span::days(REQUEST_ID_DAYS));
     for r in &reservations {
         let mut cmd = command("HSET", &loading.reservations);
-        cmd.arg(r.id.as_str()).arg(stored::write_settled(r, now));
+        cmd.arg(r.id.as_str()).arg(stored::write_settled(r, now, mark));
         out.add(cmd).await?;
         let mut cmd = command("ZADD", &loading.ids);
         cmd.arg(0).arg(r.id.as_str());
