@@ -97,6 +97,8 @@ pub struct Reply {
     pub at: Moment,
     /// The service's instant before it was sent: all that was acknowledged by then is known with it.
     pub sent: Moment,
+    /// Its mark on what it wrote.
+    pub mark: u64,
     /// The first entry that it made.
     pub first: Cursor,
     /// The newest element of the feed after it.
@@ -175,13 +177,14 @@ impl Caller {
         arguments: impl Fn(&mut Cmd),
     ) -> Result<Reply, CallError> {
         self.calls += 1;
+        let mark = mark();
         let (begun, mut wait) = (Instant::now(), RETRY);
         let mut maybe_done = false;
         let mut seen = seen.map(str::to_owned);
         let mut brought: Option<Vec<Element>> = None;
         let mut expired = 0;
         loop {
-            match self.once(script, more_keys, seen.as_deref(), acknowledges, &arguments).await {
+            match self.once(script, more_keys, seen.as_deref(), mark, acknowledges, &arguments).await {
                 Ok(Answer::Reply(mut reply)) => {
                     reply.expired += expired;
                     reply.feed = joined(brought, reply.feed);
@@ -216,6 +219,7 @@ impl Caller {
         script: Script,
         more_keys: &[String],
         seen: Option<&str>,
+        mark: u64,
         acknowledges: bool,
         arguments: &impl Fn(&mut Cmd),
     ) -> Result<Answer, CallError> {
@@ -223,8 +227,6 @@ impl Caller {
             StoreClock::Store { shift, .. } => (String::new(), *shift),
             StoreClock::Given(clock) => (clock.now().0.to_string(), 0),
         };
-        // Half of a stream id. Calls of other servers have others, by the odds of 64 random bits.
-        let nonce = uuid::Uuid::new_v4().as_u64_pair().0;
         let awaited = if acknowledges { self.awaited } else { Awaited::default() };
         for attempt in 0.. {
             let sent_at = self.clock.service();
@@ -238,7 +240,7 @@ impl Caller {
             for key in more_keys {
                 cmd.arg(key);
             }
-            cmd.arg(&now).arg(shift).arg(slot).arg(number).arg(seen.unwrap_or("*")).arg(nonce).arg(kept);
+            cmd.arg(&now).arg(shift).arg(slot).arg(number).arg(seen.unwrap_or("*")).arg(mark).arg(kept);
             cmd.arg(u8::from(unapplied));
             arguments(&mut cmd);
             let sent = if awaited == Awaited::default() {
@@ -247,7 +249,7 @@ impl Caller {
                 wait_for(link, cmd, awaited, response).await
             };
             match sent {
-                Ok(value) => return read(value, nonce, sent_at).map_err(CallError::from),
+                Ok(value) => return read(value, mark, sent_at).map_err(CallError::from),
                 // Somebody emptied the server's cache: it is told the scripts anew, and nothing was done yet.
                 Err(LinkError::NoScript) if attempt == 0 => {
                     link.give_up();
@@ -265,6 +267,12 @@ impl Caller {
         }
         Err(CallError::Refused(Arc::from("the server forgets its scripts")))
     }
+}
+
+/// A number of 19 digits that no other call has, by the odds of some 60 random bits.
+pub fn mark() -> u64 {
+    const LEAST: u64 = 10_u64.pow(18);
+    LEAST + uuid::Uuid::new_v4().as_u64_pair().0 % (9 * LEAST)
 }
 
 /// Sends a call and, behind it, what waits until it is as durable as it has to be.
@@ -304,14 +312,14 @@ enum Answer {
     NoNetwork,
 }
 
-fn read(value: Value, nonce: u64, sent: Moment) -> Result<Answer, Unreadable> {
+fn read(value: Value, mark: u64, sent: Moment) -> Result<Answer, Unreadable> {
     let mut parts = reply::list(value)?.into_iter();
     let status = reply::text(reply::next(&mut parts)?)?;
     match status.as_str() {
         "unknown" => Ok(Answer::NoNetwork),
         "due" => {
             let feed = feed(parts.nth(3))?;
-            let ended = ended(feed.as_deref(), nonce);
+            let ended = ended(feed.as_deref(), mark);
             Ok(Answer::MoreIsDue { feed, ended })
         }
         "done" | "again" => {
@@ -325,13 +333,14 @@ fn read(value: Value, nonce: u64, sent: Moment) -> Result<Answer, Unreadable> {
             let before = reply::bytes(reply::next(&mut parts)?)?;
             let extras = reply::list(reply::next(&mut parts)?)?.into_iter();
             let feed = feed(parts.next())?;
-            let expired = ended(feed.as_deref(), nonce);
+            let expired = ended(feed.as_deref(), mark);
             // Scores are doubles; whole microseconds of this era come back as they were.
             let due = due.parse::<f64>().ok().map(|due| Moment(due as i64));
             Ok(Answer::Reply(Box::new(Reply {
                 again,
                 at,
                 sent,
+                mark,
                 first,
                 last,
                 version,
@@ -355,8 +364,8 @@ fn feed(value: Option<Value>) -> Result<Option<Vec<Element>>, Unreadable> {
 }
 
 /// Holds that this very call gave back.
-fn ended(feed: Option<&[Element]>, nonce: u64) -> usize {
-    let suffix = format!("-{nonce}");
+fn ended(feed: Option<&[Element]>, mark: u64) -> usize {
+    let suffix = format!("-{mark}");
     let own = feed.unwrap_or_default().iter().filter(|element| element.is_expiry && element.id.ends_with(&suffix));
     own.map(|element| element.reservations.len()).sum()
 }

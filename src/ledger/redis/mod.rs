@@ -313,7 +313,6 @@ impl RedisLedger {
             if known.len() >= MAX_NETWORKS {
                 return Err(LedgerError::TooManyNetworks(known.len()));
             }
-            self.list(network).await?;
         }
         let handle = self.take_up(network).await;
         if self.shared.subscriber().is_some() {
@@ -328,6 +327,34 @@ impl RedisLedger {
         let mut cmd = redis::cmd("SADD");
         cmd.arg(keys::NETWORKS).arg(network.to_string());
         link.send(&cmd).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Takes a network from the list that is not there after all.
+    async fn unlist(&self, network: &NetworkId) -> Result<(), LedgerError> {
+        let mut link = self.links.to(keys::NETWORKS, Role::Commands).await.map_err(unavailable)?;
+        let mut cmd = redis::cmd("SREM");
+        cmd.arg(keys::NETWORKS).arg(network.to_string());
+        link.send(&cmd).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// After an application: a network that is there now is listed, and one that is still not is not looked at any more. (Should this
+    /// process die in between, who applies it again has it listed.)
+    async fn settle(&self, network: &NetworkId, outcome: &Outcome) -> Result<(), LedgerError> {
+        if matches!(outcome, Outcome::NetworkApplied { .. }) {
+            // It is applied, whatever becomes of the list.
+            let unlisted =
+                |e: LedgerError| LedgerError::OutcomeUnknown(Arc::from(format!("applied, but not listed: {e}")));
+            return self.list(network).await.map_err(unlisted);
+        }
+        if !self.networks().await?.contains(network) {
+            self.partitions.rcu(|partitions| {
+                let mut partitions = FxHashMap::clone(partitions);
+                partitions.remove(network);
+                partitions
+            });
+        }
         Ok(())
     }
 
@@ -394,7 +421,8 @@ impl Ledger for RedisLedger {
         command: Command,
         give_up_at: Option<Instant>,
     ) -> Result<Outcome, LedgerError> {
-        let handle = self.partition(network, matches!(command, Command::ApplyNetwork(_))).await?;
+        let applies = matches!(command, Command::ApplyNetwork(_));
+        let handle = self.partition(network, applies).await?;
         // Written out here, where every caller has a thread, and not in the partition's one task.
         let prepared = match &command {
             Command::Hold(hold) => match transition::next(None, false, &command, UNNAMED) {
@@ -416,7 +444,11 @@ impl Ledger for RedisLedger {
         }
         // The task answers everything it takes up; if it does not, it is gone, and nobody knows how far it came.
         let gone = || LedgerError::OutcomeUnknown(Arc::from("the ledger ended while the command was made"));
-        told.await.map_err(|_| gone())?.take()
+        let outcome = told.await.map_err(|_| gone())?.take()?;
+        if applies {
+            self.settle(network, &outcome).await?;
+        }
+        Ok(outcome)
     }
 
     async fn reservation(

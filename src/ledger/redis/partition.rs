@@ -546,6 +546,10 @@ impl Partition {
         let mut entries: Vec<Arc<Entry>> = Vec::new();
         let mut document = None;
         for element in elements {
+            // What was read apart from this call may have come after it.
+            if super::entries::place(&element.id) > super::entries::place(&reply.last) {
+                break;
+            }
             let first = element.entries.first().map(|e| e.seq);
             if first.is_some_and(|first| first <= seen.seq) || own_place.is_some_and(|own| first >= Some(own)) {
                 continue;
@@ -819,7 +823,7 @@ fn came(
             });
             let written = match &after {
                 Some(after) => {
-                    let token = stored::token(after, reply.at);
+                    let token = stored::token(after, reply.at, reply.mark);
                     recent.put(Stored { token, reservation: Arc::clone(after), told: false });
                     Some(Arc::clone(after))
                 }

@@ -91,6 +91,9 @@ impl Steward for RedisLedger {
             }
             cmd.arg(keys.document(&document));
             let _gone_sooner_or_later = link.send(&cmd).await;
+            if refuses(&mut link, &keys).await?.is_none() {
+                self.unlist(network).await?;
+            }
         }
         match loaded {
             Ok(true) => {
@@ -253,10 +256,11 @@ async fn send(
             out.add(cmd).await?;
         }
     }
+    let mark = super::call::mark();
     let forgotten = |at: Moment| at.plus(Span::days(REQUEST_ID_DAYS));
     for r in &reservations {
         let mut cmd = command("HSET", &loading.reservations);
-        cmd.arg(r.id.as_str()).arg(stored::write_settled(r, now));
+        cmd.arg(r.id.as_str()).arg(stored::write_settled(r, now, mark));
         out.add(cmd).await?;
         let mut cmd = command("ZADD", &loading.ids);
         cmd.arg(0).arg(r.id.as_str());

@@ -15,9 +15,13 @@ use crate::domain::time::Moment;
 /// puts the stamp in the place of this, and of instants counted from this.
 pub const UNNAMED: Moment = Moment(-(1 << 61));
 
-/// Bytes that tell one version of a stored reservation from every other: stamp, letter, version.
-pub const TOKEN_BYTES: usize = 25;
+/// Bytes that tell one version of a stored reservation from every other: stamp, mark, letter, version. The stamp alone would not do:
+/// clocks stand still.
+pub const TOKEN_BYTES: usize = 44;
 const STAMP_BYTES: usize = 16;
+const LETTER: usize = STAMP_BYTES + MARK_BYTES;
+/// Digits of a mark: the number of the call that wrote it.
+pub const MARK_BYTES: usize = 19;
 const FINGERPRINT: std::ops::Range<usize> = TOKEN_BYTES..TOKEN_BYTES + 16;
 const DRAWS: usize = FINGERPRINT.end;
 
@@ -88,19 +92,19 @@ pub fn write_reservation(r: &Reservation) -> Vec<u8> {
 }
 
 /// What is stored of a reservation from elsewhere, whole. Nobody knows who was told of it, so it counts as told.
-pub fn write_settled(r: &Reservation, stamp: Moment) -> Vec<u8> {
-    let mut out = format!("{:016}", stamp.0).into_bytes();
+pub fn write_settled(r: &Reservation, stamp: Moment, mark: u64) -> Vec<u8> {
+    let mut out = format!("{:016}{mark:019}", stamp.0).into_bytes();
     out.extend_from_slice(&write_reservation(r));
     if r.state == State::Held {
-        out[STAMP_BYTES] = b'T';
+        out[LETTER] = b'T';
     }
     out
 }
 
-/// The token of a reservation that was written at `stamp`.
-pub fn token(r: &Reservation, stamp: Moment) -> Token {
+/// The token of a reservation that the call `mark` wrote at `stamp`.
+pub fn token(r: &Reservation, stamp: Moment, mark: u64) -> Token {
     let mut token = [0; TOKEN_BYTES];
-    let text = format!("{:016}{}{:08}", stamp.0, char::from(letter(r.state)), r.version);
+    let text = format!("{:016}{mark:019}{}{:08}", stamp.0, char::from(letter(r.state)), r.version);
     if text.len() == TOKEN_BYTES {
         token.copy_from_slice(text.as_bytes());
     }
@@ -118,7 +122,7 @@ pub fn read_reservation(value: &[u8]) -> Result<Stored, Unreadable> {
     let Some(body) = body else { return unreadable(WHAT, "its draws are cut short") };
     let mut reservation = record::read_reservation(body)?;
     name_instants(&mut reservation, stamp);
-    let state = head[STAMP_BYTES];
+    let state = head[LETTER];
     // A script that gives back what is due writes the letter alone.
     if state == b'E' && reservation.state == State::Held {
         reservation = transition::expired(&reservation);

@@ -11,7 +11,7 @@
 --         3 its request id is remembered from now on), the side that gives and the one that takes (2 held, 3 confirmed), 2-byte
 --         number of the reservation, 8-byte version, last instant and hold, 2-byte counts of gives and takes; then each
 --         give (4-byte bucket, 2-byte pool, 8-byte units) and take (the same, and 8-byte standing units). Texts: what is expected (its
---         fingerprint if it is new, else the 25 bytes it begins with) and the new value but for its stamp.
+--         fingerprint if it is new, else the 44 bytes it begins with) and the new value but for its stamp and mark.
 --       2 a repeat is told what there is: 2-byte reservation. Texts: its fingerprint.
 --       3 supply is set: 8-byte version, a byte (1: only where none was set), 4-byte count; each: bucket, 8-byte units.
 --       4 supply is changed: version, a byte (1: it has a request id), count, 8-byte change; each: bucket, 8-byte
@@ -45,6 +45,7 @@ for i = 1, buckets do levels[i] = read_level(raw[i]) end
 local codes, extras, data, made = {}, {}, {}, 0
 local ids, ends, endless, removed = {}, {}, {}, {}
 local instants = {}
+local stamp = at .. ARGV[6]
 local pos, kind = 1, nil
 
 -- An instant from now, as text; holds of a batch are mostly of one length.
@@ -59,8 +60,8 @@ end
 
 local function tell(r, fingerprint)
   local v = values[r]
-  if string.sub(v, 17, 17) == 'H' and string.sub(v, 26, 41) == fingerprint then
-    v = string.sub(v, 1, 16) .. 'T' .. string.sub(v, 18)
+  if string.sub(v, 36, 36) == 'H' and string.sub(v, 45, 60) == fingerprint then
+    v = string.sub(v, 1, 35) .. 'T' .. string.sub(v, 37)
     values[r], rewritten[r] = v, true
   end
   extras[#extras + 1] = v
@@ -80,7 +81,7 @@ local function reservation()
     if present then return tell(r, expected) end
   else
     if not present then return 'N' end
-    if string.sub(present, 1, 25) ~= expected then
+    if string.sub(present, 1, 44) ~= expected then
       extras[#extras + 1] = present
       return 'P'
     end
@@ -145,7 +146,7 @@ local function reservation()
     removed[r] = true
     ids[id], ends[id], endless[id] = nil, nil, true
   else
-    value = at .. value
+    value = stamp .. value
     values[r], rewritten[r] = value, true
     removed[r] = nil
     if new then ids[id] = true end

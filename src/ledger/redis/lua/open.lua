@@ -7,7 +7,7 @@
 -- ARGV  1 the instant in microseconds, or '' for the store's clock   2 microseconds to add to the store's clock
 --       3 the caller's slot in head   4 the number of its call there
 --       5 the last stream id that it knows, '' for none, '*' if it does not follow the feed
---       6 a number that no other call has: half of the next stream id
+--       6 a number of 19 digits that no other call has: half of the next stream id, and the mark of what the call writes
 --       7 entries of the feed that are kept   8 '1': the network may be written to though it was never applied
 -- Returns, on its own account
 --       {'unknown'}                   there is no such network
@@ -20,9 +20,10 @@
 --
 -- A level is {set or -1, held, confirmed, fulfilled, pools = {{name, left}, ...} or nil, aside = their sum}; stored as four
 -- big-endian 8-byte integers, and for each pool one more with a zero-terminated name.
--- A stored reservation: 16 digits of the instant of its last change ('stamp'), a letter for its state (H held; T held and told to
--- a repeat; C confirmed; R released; E expired; F fulfilled), 8 digits of its version, 16 bytes of fingerprint, then a
--- 4-byte length and the draws that go back at its end (bucket, pool, 8-byte units), then its record, which is opaque here.
+-- A stored reservation: 16 digits of the instant of its last change ('stamp'), the 19 of the call that made it ('mark'), a letter for
+-- its state (H held; T held and told to a repeat; C confirmed; R released; E expired; F fulfilled), 8 digits of its version; by these
+-- 44 bytes one version is told from every other. Then 16 bytes of fingerprint, a 4-byte length and the draws that go back at its end
+-- (bucket, pool, 8-byte units), and its record, which is opaque here.
 
 local bin, unbin = struct.pack, struct.unpack
 local KEEP = 31 * 86400 * 1000000 -- how long a request id is remembered after its end: REQUEST_ID_DAYS
@@ -180,12 +181,12 @@ local function expire(members)
   local held, when, dropped, names, numbers = {}, {}, {}, {}, {}
   for i, id in ipairs(ids) do
     local v = values[i]
-    local state = v and string.sub(v, 17, 17)
+    local state = v and string.sub(v, 36, 36)
     if state == 'H' or state == 'T' then
       held[#held + 1] = id
-      held[#held + 1] = string.sub(v, 1, 16) .. 'E' .. string.sub(v, 18)
+      held[#held + 1] = string.sub(v, 1, 35) .. 'E' .. string.sub(v, 37)
       when[#when + 1], when[#when + 2] = number(ends[i] + KEEP), 'r' .. id
-      local size, pos = unbin('>I4', v, 42)
+      local size, pos = unbin('>I4', v, 61)
       local stop, name, pool, units = pos + size, nil, nil, nil
       while pos < stop do
         name, pool, units, pos = unbin('>ssl', v, pos)
@@ -209,7 +210,7 @@ local function expire(members)
   for i = 1, #names do levels[i] = read_level(raw[i]) end
   for i = 2, #held, 2 do
     local v = held[i]
-    local size, pos = unbin('>I4', v, 42)
+    local size, pos = unbin('>I4', v, 61)
     local stop, name, pool, units = pos + size, nil, nil, nil
     while pos < stop do
       name, pool, units, pos = unbin('>ssl', v, pos)
