@@ -34,7 +34,8 @@ pub fn same_answer(
     if equal { Ok(()) } else { Err(format!("the answer\n  by the rules {by_rules:?}\n  but found    {found:?}")) }
 }
 
-fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
+/// Deep equality of outcomes.
+pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
     use Outcome::*;
     match (rules, found) {
         (

@@ -69,7 +69,7 @@ impl Plan {
         let backwards = servers == 1 && d.once_in(4);
         let mut model = plan.model();
         if !d.once_in(8) {
-            plan.run(&mut d, &mut model, network_of(Change::First));
+            plan.run(&mut d, &mut model, first_network());
         }
         for _ in 0..length {
             match d.below(100) {
@@ -149,7 +149,7 @@ fn turn(d: &mut Dice, model: &Model, backwards: bool) -> Moment {
 fn command(d: &mut Dice, model: &Model) -> Command {
     let present = model.state.network_version();
     if !model.known && d.once_in(4) {
-        return network_of(Change::First);
+        return first_network();
     }
     let version = if d.once_in(12) { present + d.range(-1, 2) } else { present };
     match d.below(100) {
@@ -261,6 +261,11 @@ fn adjust(d: &mut Dice, network_version: i64) -> Command {
         },
         reason: "counted".into(),
     }))
+}
+
+/// The command that makes the network be there.
+pub fn first_network() -> Command {
+    network_of(Change::First)
 }
 
 /// What is done to the network's document.
