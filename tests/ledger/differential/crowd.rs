@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use surety::clock::ManualClock;
+use surety::clock::{Clock, ManualClock};
 use surety::domain::bucket::BucketLevel;
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
 use surety::domain::reservation::{self, Reservation};
@@ -28,6 +28,9 @@ const RESOURCES: [&str; 3] = ["a", "b", "never set"];
 /// What the standing plan gives where no supply was set; and no command sets less, so that no balance is ever below zero.
 const STANDING: i64 = 5;
 const BUCKETS: i64 = 3;
+
+/// Far more than anything takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command that somebody gave, and what came of it.
 struct Issued {
@@ -67,7 +70,7 @@ pub async fn crowd(stage: &Stage, seed: u64, people: u64, each: u64) -> Result<u
     let mut issued = Vec::new();
     issued.push(square.give(0, super::sequence::first_network()).await?);
     for resource in &RESOURCES[..2] {
-        issued.push(square.give(0, at_version(supply(resource, 0, &[20, 12, 30]), 1)).await?);
+        issued.push(square.give(0, at_version(supply(resource, 0, &[60, 30, 90]), 1)).await?);
     }
     let mut tasks = JoinSet::new();
     for person in 0..people {
@@ -76,8 +79,8 @@ pub async fn crowd(stage: &Stage, seed: u64, people: u64, each: u64) -> Result<u
         tasks.spawn(async move {
             let mut issued = Vec::new();
             for _ in 0..each {
-                if dice.once_in(12) {
-                    square.clock.advance(Span(dice.range(0, 2 * SECOND)));
+                if dice.once_in(20) {
+                    square.clock.advance(Span(dice.range(0, SECOND)));
                 }
                 let command = square.command(&mut dice);
                 issued.push(square.give(dice.below(2) as usize, command).await?);
@@ -105,9 +108,10 @@ fn at_version(mut command: Command, version: i64) -> Command {
 impl Square {
     /// Gives a command and waits for what comes of it; one that is turned away is given again.
     async fn give(&self, server: usize, command: Command) -> Result<Issued, String> {
+        let begun = Instant::now();
         loop {
             let answer = self.servers[server].execute(&self.network, command.clone(), None);
-            let answer = tokio::time::timeout(Duration::from_secs(60), answer).await;
+            let answer = tokio::time::timeout(PATIENCE, answer).await;
             let outcome = answer.map_err(|_| format!("there is no answer to {command:?}"))?;
             match &outcome {
                 Ok(Outcome::Reservation { reservation, .. } | Outcome::Amended { reservation, .. }) => {
@@ -118,7 +122,10 @@ impl Square {
                 | Ok(Outcome::Refused(Refusal::NetworkChanged { version })) => {
                     self.version.fetch_max(*version, Ordering::SeqCst);
                 }
-                Err(LedgerError::Unavailable(_)) => {
+                Err(LedgerError::Unavailable(why)) => {
+                    if begun.elapsed() > PATIENCE {
+                        return Err(format!("{command:?} is turned away all the time: {why}"));
+                    }
                     tokio::time::sleep(Duration::from_millis(3)).await;
                     continue;
                 }
@@ -130,52 +137,53 @@ impl Square {
 
     fn command(&self, d: &mut Dice) -> Command {
         let version = self.version.load(Ordering::SeqCst);
-        let name = format!("r{}", d.below(40));
+        // By this every reservation that was ever made can be told from every other.
+        let number = self.numbers.fetch_add(1, Ordering::SeqCst);
+        // Most commands are about the latest of many requests: what once ended is of no more use.
+        let name = format!("r{}", (number as u64 / 6).saturating_sub(d.below(8)));
         let known = self.seen.lock().expect("no task panics with it").get(&rid(&name)).cloned();
         let takes = d.some(3, |d| {
             let mut take = takes(&[(RESOURCES[d.below(3) as usize], d.below(BUCKETS as u64) as i32, d.range(1, 4))]);
             take[0].standing = STANDING;
             take.remove(0)
         });
-        // By this every reservation that was ever made can be told from every other.
-        let number = self.numbers.fetch_add(1, Ordering::SeqCst);
-        match d.below(40) {
-            0..=15 => {
+        match d.below(80) {
+            0..=30 => {
                 let mut hold = hold_of(&name, takes, Span(d.range(1, 8 * SECOND)));
                 hold.reference = format!("made by command {number}").into();
-                hold.promise = promise(self.clock_now().plus(Span(d.range(0, 10 * SECOND))));
+                hold.promise = promise(self.clock.now().plus(Span(d.range(0, 10 * SECOND))));
                 at_version(Command::Hold(Box::new(hold)), version)
             }
-            16..=20 => {
+            31..=41 => {
                 let draws = known.map_or(1, |r| r.draws.len());
                 let retake = d.maybe(|_| Retake { network_version: version, standing: vec![STANDING; draws] });
                 Command::Confirm(Confirm { id: rid(&name), reference: None, retake })
             }
-            21..=25 => release(&name),
-            26 | 27 => extend(&name, Span(d.range(1, 8 * SECOND))),
-            28..=31 => {
+            42..=50 => release(&name),
+            51..=55 => extend(&name, Span(d.range(1, 8 * SECOND))),
+            56..=65 => {
                 let present = known.map_or(1, |r| r.version);
                 let request = format!("a{}", d.below(4));
                 let Command::Amend(mut c) = amend(&name, &request, present, &[]) else { unreachable!("it is one") };
                 c.takes = takes;
                 at_version(Command::Amend(c), version)
             }
-            32..=34 => undo(&name),
-            35 => Command::Recall { id: rid(&name), fingerprint: digest(&name) },
-            36 => {
+            66..=69 => undo(&name),
+            70 | 71 => Command::Recall { id: rid(&name), fingerprint: digest(&name) },
+            72..=74 => {
                 let resource = RESOURCES[d.below(2) as usize];
                 let standing = [STANDING; 2];
                 let request = format!("s{}", d.below(10));
                 at_version(adjust(&request, resource, d.below(2) as i32, &standing, d.range(1, 4)), version)
             }
-            37 => {
-                let Command::SetSupply(mut c) = supply(RESOURCES[d.below(2) as usize], 0, &[20, 12, 30]) else {
+            75 | 76 => {
+                let Command::SetSupply(mut c) = supply(RESOURCES[d.below(2) as usize], 0, &[60, 30, 90]) else {
                     unreachable!("it is one")
                 };
                 c.only_unset = true;
                 at_version(Command::SetSupply(c), version)
             }
-            38 => Command::Forget { before: vec![(res(RESOURCES[d.below(3) as usize]), d.below(4) as i32)] },
+            77 | 78 => Command::Forget { before: vec![(res(RESOURCES[d.below(3) as usize]), d.below(4) as i32)] },
             _ => {
                 let dropped: &[&str] = if d.once_in(3) { &["never set"] } else { &[] };
                 network(version, &format!("document {}", d.below(6)), dropped)
@@ -183,17 +191,12 @@ impl Square {
         }
     }
 
-    fn clock_now(&self) -> Moment {
-        use surety::clock::Clock;
-        self.clock.now()
-    }
-
     async fn judge(&self, stage: &Stage, witnesses: &[Arc<Witness>; 2], issued: Vec<Issued>) -> Result<usize, String> {
         for server in 0..2 {
             self.give(server, Command::Tick).await?;
         }
         let feed = self.feed().await?;
-        let history = History::of(&feed, &issued)?;
+        let history = History::of(&feed, &issued, self.clock.now())?;
         for (place, issued) in issued.iter().enumerate() {
             history.allows(place, issued)?;
         }
@@ -265,18 +268,21 @@ struct History {
     /// Those that were undone.
     undone: Vec<Arc<Reservation>>,
     versions: BTreeSet<i64>,
+    /// What the clock shows at the end.
+    clock: Moment,
     /// The places of the commands, as they were given, that an entry tells of.
     made: BTreeSet<usize>,
 }
 
 impl History {
-    fn of(feed: &[Arc<Entry>], issued: &[Issued]) -> Result<History, String> {
+    fn of(feed: &[Arc<Entry>], issued: &[Issued], clock: Moment) -> Result<History, String> {
         let mut history = History {
             state: State::new(),
             levels: BTreeMap::new(),
             reservations: BTreeMap::new(),
             undone: Vec::new(),
             versions: BTreeSet::from([0]),
+            clock,
             made: BTreeSet::new(),
         };
         let mut last = Moment::MIN;
@@ -321,7 +327,19 @@ impl History {
                 return Ok(());
             }
         }
-        Err("no command does this here".to_owned())
+        Err(format!("no command does this here{}", self.past_of(&found)))
+    }
+
+    /// What became before of the reservation that the entry is about.
+    fn past_of(&self, entry: &Normal) -> String {
+        let Some(Change::Reservation(r) | Change::Undone(r)) = entry.changes.first() else { return String::new() };
+        let short = |what: &str, r: &Reservation| {
+            let draws: Vec<String> = r.draws.iter().map(|d| format!("{}x {}:{}", d.units, d.resource, d.index)).collect();
+            format!("\n  {what} version {} {:?}, {}, [{}]", r.version, r.state, r.reference, draws.join(", "))
+        };
+        let was = self.reservations.get(&r.id).into_iter().flatten().map(|r| short("was", r));
+        let undone = self.undone.iter().filter(|u| u.id == r.id).map(|r| short("undone", r));
+        was.chain(undone).chain([short("is to be", r)]).collect()
     }
 
     fn note(&mut self, entry: &Entry) -> Result<(), String> {
@@ -342,6 +360,15 @@ impl History {
         Ok(())
     }
 
+    /// Whether the reservation was so at some time, or would have ended so. (This clock may be turned between a server's look at it and the
+    /// server's call. So one server may see a hold's end, and another still change the hold after that.)
+    fn ever_was(&self, r: &Arc<Reservation>) -> bool {
+        let ended = |was: &Arc<Reservation>| {
+            was.state == reservation::State::Held && was.expires_at <= self.clock && rules::expired(was) == **r
+        };
+        self.reservations.get(&r.id).into_iter().flatten().any(|was| was == r || ended(was))
+    }
+
     /// Whether somebody can have been told this.
     fn allows(&self, place: usize, issued: &Issued) -> Result<(), String> {
         let Issued { command, outcome } = issued;
@@ -351,7 +378,7 @@ impl History {
                 if !*repeated && !self.made.contains(&place) {
                     return about("what was told to be made is not in the feed");
                 }
-                if !self.reservations.get(&r.id).is_some_and(|all| all.contains(r)) {
+                if !self.ever_was(r) {
                     return about("it never was so");
                 }
                 if *repeated && r.version == 1 && self.undone.contains(r) {
@@ -359,7 +386,7 @@ impl History {
                 }
             }
             Ok(Outcome::Amended { reservation: r, .. }) => {
-                if !self.reservations.get(&r.id).is_some_and(|all| all.contains(r)) {
+                if !self.ever_was(r) {
                     return about("it never was so");
                 }
             }
@@ -373,7 +400,9 @@ impl History {
             }
             Ok(Outcome::Refused(Refusal::WrongState { state })) => {
                 let id = command.reservation_id().expect("it names one");
-                if !self.reservations.get(id).is_some_and(|all| all.iter().any(|r| r.state == *state)) {
+                let ended = |r: &Reservation| *state == reservation::State::Expired && r.expires_at <= self.clock;
+                let ever = |r: &Arc<Reservation>| r.state == *state || ended(r);
+                if !self.reservations.get(id).is_some_and(|all| all.iter().any(ever)) {
                     return about("it never was in that state");
                 }
             }

@@ -22,7 +22,7 @@ use crate::support::*;
 
 /// Names that are like each other, and one that is not ASCII: bucket 1 of `a` is `a:1`, as is a resource here.
 const RESOURCES: [&str; 3] = ["a", "a:1", "ü 2"];
-const IDS: [&str; 7] = ["r0", "r1", "r2", "r3", "R", "r 5:é", "{r6}"];
+const IDS: [&str; 4] = ["r0", "R", "r 2:é", "{r3}"];
 /// The first of a bucket's numbers; few follow, so that commands meet.
 const FIRST: i32 = -1;
 const BUCKETS: i64 = 4;
@@ -55,6 +55,12 @@ impl Plan {
 
     pub fn model(&self) -> Model {
         Model::new(self.is_default(), BEGIN, &self.pools)
+    }
+
+    /// These commands, by one server on `default`.
+    pub fn of(commands: Vec<Command>) -> Plan {
+        let steps = commands.into_iter().map(|command| Step::Run { server: 0, command }).collect();
+        Plan { network: NetworkId::default_network(), servers: 1, pools: Vec::new(), steps }
     }
 
     /// Throws a sequence of so many steps.
@@ -157,20 +163,20 @@ fn command(d: &mut Dice, model: &Model) -> Command {
         28..=40 => confirm(d, model, version),
         41..=50 => {
             let reason = if d.once_in(3) { "changed his mind ✗" } else { "" };
-            Command::Release { id: id(d), reason: reason.into() }
+            Command::Release { id: id(d, model), reason: reason.into() }
         }
-        51..=56 => Command::Extend { id: id(d), hold: span(d) },
+        51..=56 => Command::Extend { id: id(d, model), hold: span(d) },
         57..=69 => amend(d, model, version),
-        70..=74 => Command::Undo { id: id(d) },
+        70..=74 => Command::Undo { id: id(d, model) },
         75..=79 => {
-            let id = id(d);
+            let id = id(d, model);
             Command::Recall { fingerprint: fingerprint(d, &id), id }
         }
         80..=86 => {
             let runs = d.some(3, |d| SupplyRun {
                 resource: resource(d),
                 first: index(d),
-                units: d.some(3, |d| if d.once_in(12) { large(d) } else { d.range(0, 20) }),
+                units: d.some(3, |d| if d.once_in(12) { large(d) } else { d.range(0, 25) }),
             });
             Command::SetSupply(SetSupply { network_version: version, runs, only_unset: d.once_in(2) })
         }
@@ -186,7 +192,7 @@ fn command(d: &mut Dice, model: &Model) -> Command {
 }
 
 fn hold(d: &mut Dice, model: &Model, network_version: i64) -> Command {
-    let id = id(d);
+    let id = id(d, model);
     let promise = promise(d, model);
     let verdict = if d.once_in(3) { Verdict::Later } else { Verdict::Promised };
     let alternatives = d.some(1, |d| Alternative {
@@ -208,14 +214,14 @@ fn hold(d: &mut Dice, model: &Model, network_version: i64) -> Command {
             as_of: model.now(),
         }),
         promise,
-        takes: takes(d),
+        takes: takes(d, model),
         hold: span(d),
         reference: if d.once_in(2) { "order 7".into() } else { "".into() },
     }))
 }
 
 fn confirm(d: &mut Dice, model: &Model, network_version: i64) -> Command {
-    let id = id(d);
+    let id = id(d, model);
     let retake = d.maybe(|d| {
         let draws = model.state.reservation(&id).map_or(1, |r| r.draws.len());
         let draws = if d.once_in(10) { draws + 1 } else { draws };
@@ -226,7 +232,7 @@ fn confirm(d: &mut Dice, model: &Model, network_version: i64) -> Command {
 }
 
 fn amend(d: &mut Dice, model: &Model, network_version: i64) -> Command {
-    let id = id(d);
+    let id = id(d, model);
     let present = model.state.reservation(&id).map_or(1, |r| r.version);
     let request_id = if d.once_in(4) { None } else { Some(rid(["a0", "a1", "r0"][d.below(3) as usize])) };
     Command::Amend(Box::new(Amend {
@@ -237,7 +243,7 @@ fn amend(d: &mut Dice, model: &Model, network_version: i64) -> Command {
         network_version,
         ask: ask(d),
         promise: promise(d, model),
-        takes: takes(d),
+        takes: takes(d, model),
         verdict: if d.once_in(2) { Verdict::Later } else { Verdict::Promised },
         bottlenecks: bottlenecks(d),
     }))
@@ -296,10 +302,20 @@ fn some_resources(d: &mut Dice) -> Vec<ResourceId> {
     names.filter(|_| d.once_in(2)).map(res).collect()
 }
 
-fn takes(d: &mut Dice) -> Vec<Take> {
+fn takes(d: &mut Dice, model: &Model) -> Vec<Take> {
     d.some(4, |d| {
-        let mut draw = draw(RESOURCES[d.below(3) as usize], index(d), if d.once_in(16) { large(d) } else { d.range(1, 6) });
-        draw.pool = if d.once_in(3) { pool_of(d.below(3)) } else { Pool::Common };
+        let units = if d.once_in(40) { large(d) } else { d.range(1, 5) };
+        let mut draw = draw(RESOURCES[d.below(3) as usize], index(d), units);
+        // Mostly from pools that there are, and with what is in them.
+        let level = model.state.level(&draw.resource, draw.index);
+        match level.map(|l| l.pools()).unwrap_or_default() {
+            [] if d.once_in(24) => draw.pool = pool_of(1 + d.below(2)),
+            [first, ..] if d.once_in(2) => {
+                draw.pool = first.pool.clone();
+                draw.units = first.left.clamp(1, units);
+            }
+            _ => {}
+        }
         Take { draw, standing: standing(d) }
     })
 }
@@ -308,8 +324,8 @@ fn standing(d: &mut Dice) -> i64 {
     match d.below(16) {
         0 => 0,
         1 => large(d),
-        2 => 9,
-        _ => 5,
+        2 => 5,
+        _ => 12,
     }
 }
 
@@ -328,8 +344,10 @@ fn span(d: &mut Dice) -> Span {
     }
 }
 
-fn id(d: &mut Dice) -> ReservationId {
-    rid(IDS[d.below(IDS.len() as u64) as usize])
+/// A few names at a time: what once ended is of little use.
+fn id(d: &mut Dice, model: &Model) -> ReservationId {
+    let time = (model.log.len() as u64 / 20).saturating_sub(d.below(2));
+    rid(&format!("{}/{time}", IDS[d.below(IDS.len() as u64) as usize]))
 }
 
 /// One id is mostly for one request.
