@@ -172,6 +172,7 @@ on_both! {
     an_undo_of_what_the_server_never_saw_is_told_as_any_other,
     a_reservation_that_was_made_again_at_the_same_instant_is_another,
     a_follower_is_not_void_because_others_went_on,
+    a_follower_is_not_void_because_an_answer_was_lost,
     the_answer_of_a_second_run_is_that_of_the_first,
     a_call_that_arrives_late_changes_nothing,
     what_was_refused_is_not_made_by_a_call_that_arrives_late,

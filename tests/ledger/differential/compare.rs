@@ -18,7 +18,11 @@ use crate::support::Seen;
 
 /// One sentence if they differ.
 pub fn same<T: PartialEq + Debug>(what: &str, by_rules: &T, found: &T) -> Result<(), String> {
-    if by_rules == found { Ok(()) } else { Err(format!("{what}\n  by the rules {by_rules:?}\n  but found    {found:?}")) }
+    if by_rules == found {
+        Ok(())
+    } else {
+        Err(format!("{what}\n  by the rules {by_rules:?}\n  but found    {found:?}"))
+    }
 }
 
 /// Deep equality of answers; buckets that are short may be told in any order, each once.
@@ -38,10 +42,9 @@ pub fn same_answer(
 pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
     use Outcome::*;
     match (rules, found) {
-        (
-            Reservation { reservation: r, repeated: r_again },
-            Reservation { reservation: f, repeated: f_again },
-        ) => r == f && r_again == f_again,
+        (Reservation { reservation: r, repeated: r_again }, Reservation { reservation: f, repeated: f_again }) => {
+            r == f && r_again == f_again
+        }
         (
             Amended { reservation: r, verdict: r_verdict, bottlenecks: r_bottlenecks },
             Amended { reservation: f, verdict: f_verdict, bottlenecks: f_bottlenecks },

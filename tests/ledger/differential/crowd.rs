@@ -118,8 +118,7 @@ impl Square {
                     let mut seen = self.seen.lock().expect("no task panics with it");
                     seen.insert(reservation.id.clone(), Arc::clone(reservation));
                 }
-                Ok(Outcome::NetworkApplied { version })
-                | Ok(Outcome::Refused(Refusal::NetworkChanged { version })) => {
+                Ok(Outcome::NetworkApplied { version }) | Ok(Outcome::Refused(Refusal::NetworkChanged { version })) => {
                     self.version.fetch_max(*version, Ordering::SeqCst);
                 }
                 Err(LedgerError::Unavailable(why)) => {
@@ -303,7 +302,8 @@ impl History {
     fn take(&mut self, entry: &Entry, issued: &[Issued]) -> Result<(), String> {
         let found = Normal::of(entry)?;
         let normal = |changes: Vec<Change>| Normal::of(&Entry { seq: entry.seq, at: entry.at, changes });
-        let is_expiry = entry.changes.iter().any(|c| matches!(c, Change::Reservation(r) if r.state == reservation::State::Expired));
+        let is_expiry =
+            entry.changes.iter().any(|c| matches!(c, Change::Reservation(r) if r.state == reservation::State::Expired));
         if is_expiry {
             let changes = rules::expire(&mut self.state, entry.at, usize::MAX);
             return same("what ends by itself", &normal(changes)?, &found);
@@ -334,7 +334,8 @@ impl History {
     fn past_of(&self, entry: &Normal) -> String {
         let Some(Change::Reservation(r) | Change::Undone(r)) = entry.changes.first() else { return String::new() };
         let short = |what: &str, r: &Reservation| {
-            let draws: Vec<String> = r.draws.iter().map(|d| format!("{}x {}:{}", d.units, d.resource, d.index)).collect();
+            let draws: Vec<String> =
+                r.draws.iter().map(|d| format!("{}x {}:{}", d.units, d.resource, d.index)).collect();
             format!("\n  {what} version {} {:?}, {}, [{}]", r.version, r.state, r.reference, draws.join(", "))
         };
         let was = self.reservations.get(&r.id).into_iter().flatten().map(|r| short("was", r));

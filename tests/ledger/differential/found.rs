@@ -13,7 +13,7 @@ use surety::ledger::{Ledger, LedgerError};
 
 use super::play::{Stage, Weather, open};
 use super::witness::Witness;
-use crate::redis_world::{Flavour, Options, Proxy, Server, own_database};
+use crate::redis_world::{Fault, Flavour, Options, Proxy, Server, own_database};
 use crate::support::*;
 
 struct Two {
@@ -125,6 +125,27 @@ pub async fn a_follower_is_not_void_because_others_went_on(flavour: Flavour) {
         let told = witness.told();
         assert_eq!((told.voids, told.resets, told.wrong), (0, 1, vec![]));
     }
+}
+
+pub async fn a_follower_is_not_void_because_an_answer_was_lost(flavour: Flavour) {
+    let server = Server::start(flavour, Options::default());
+    let proxy = Proxy::start(server.address());
+    let two = Two::by([server.url_at(proxy.address()), server.url()]).await;
+    // Of what it follows, the first server has to read the document by a call of its own.
+    proxy.next("GET", Fault::DropReply);
+    two.run(1, network(1, "two", &[])).await;
+    let begun = std::time::Instant::now();
+    let told = loop {
+        let told = two.witnesses[0].told();
+        if told.seen.as_ref().is_some_and(|seen| seen.network_version == 2) {
+            break told;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "it does not follow");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    assert_eq!(proxy.counts().replies_dropped, 1);
+    assert_eq!(told.voids, 0, "what it knew was old, and not wrong");
+    assert_eq!(&*told.document, b"two");
 }
 
 pub async fn the_answer_of_a_second_run_is_that_of_the_first(flavour: Flavour) {

@@ -40,7 +40,15 @@ impl Model {
         for (resource, index, level) in pools {
             state.put_level(resource, *index, level.clone());
         }
-        Model { state, known, clock: begin, last: Moment::MIN, log: Vec::new(), is_due: false, adjusted: BTreeMap::new() }
+        Model {
+            state,
+            known,
+            clock: begin,
+            last: Moment::MIN,
+            log: Vec::new(),
+            is_due: false,
+            adjusted: BTreeMap::new(),
+        }
     }
 
     pub fn clock(&self) -> Moment {

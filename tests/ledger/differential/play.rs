@@ -146,11 +146,7 @@ fn raw_level(level: &surety::domain::bucket::BucketLevel) -> Vec<u8> {
 }
 
 /// A server of its own on the store, followed from its beginning.
-pub async fn open(
-    stage: &Stage,
-    clock: &Arc<ManualClock>,
-    witness: &Arc<Witness>,
-) -> Result<Arc<RedisLedger>, String> {
+pub async fn open(stage: &Stage, clock: &Arc<ManualClock>, witness: &Arc<Witness>) -> Result<Arc<RedisLedger>, String> {
     let address = Address::parse(&stage.url)?;
     let mut config = RedisConfig {
         clock: StoreClock::Given(clock.clone()),
