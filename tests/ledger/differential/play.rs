@@ -7,6 +7,7 @@ use surety::clock::ManualClock;
 use surety::domain::id::ReservationId;
 use surety::domain::reservation::{Reservation, State};
 use surety::ledger::command::{Command, Outcome};
+use surety::ledger::feed::Change;
 use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 
@@ -57,7 +58,7 @@ impl Weather {
             Weather::Repeating | Weather::Leaky => {
                 matches!(command, Command::AdjustSupply(c) if c.request_id.is_none())
             }
-            // It is answers that are lost, so the command was made.
+            // It is answers that are lost, so calls are made.
             Weather::Lossy => true,
         }
     }
@@ -208,14 +209,20 @@ impl Play<'_> {
 
     /// Makes a command on both sides and compares what is known after it.
     async fn run(&mut self, server: usize, command: &Command) -> Result<(), String> {
-        let before = self.model.log.len();
+        let before = self.model.clone();
         let expected = self.model.apply(command);
-        let changed = self.model.log.len() > before;
+        let mut changed = self.model.log.len() > before.log.len();
         self.tally.commands += 1;
         self.tally.refused += u64::from(matches!(expected, Ok(Outcome::Refused(_)) | Err(_)));
         let found = self.execute(server, command).await?;
         if self.was_made_unheard(command, &found) {
             self.tally.unknown += 1;
+            let ledger = Arc::clone(&self.servers[server].ledger);
+            let newest = self.certainly(async || ledger.newest(&self.plan.network).await).await?;
+            if changed && newest == before.state.seq() {
+                // Its call was made, but it was worked out on what the server knew before: it would have had to be made again.
+                (self.model, changed) = (before, false);
+            }
             let finds_out = match command {
                 Command::Hold(_) => true,
                 Command::Amend(c) => c.request_id.is_some(),
@@ -329,8 +336,11 @@ impl Play<'_> {
         same(&format!("{what}: how often it was void"), &0, &told.voids)?;
         if !self.stage.weather.may_turn_away() {
             same(&format!("{what}: how often the feed was cut"), &0, &told.lost)?;
-            // One that finds the network made by another may read it when it finds it and when it is asked to.
-            let more = usize::from(server > 0 && !self.plan.is_default());
+            // One that finds the network made by another may read it when it finds it and when it is asked to; and one whose fellow
+            // has replaced the document once more has nothing else to go by.
+            let is_network = |change: &Change| matches!(change, Change::Network { .. });
+            let networks = self.model.log.iter().filter(|entry| entry.changes.iter().any(is_network)).count();
+            let more = if self.servers.len() == 1 { 0 } else { networks };
             if told.resets > 1 + more {
                 return Err(format!("{what} was given the full state {} times, though nothing failed", told.resets));
             }
