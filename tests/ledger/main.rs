@@ -3,6 +3,7 @@
 mod conformance;
 mod crash;
 mod dice;
+mod differential;
 mod outage;
 mod record;
 mod redis_servers;
