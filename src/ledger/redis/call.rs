@@ -91,7 +91,7 @@ pub struct Caller {
 /// What a call comes back with.
 #[derive(Debug)]
 pub struct Reply {
-    /// It was made before: codes and instant are those of then, and its entries are in the feed.
+    /// It was made before: all is as it was then, and its entries are in the feed.
     pub again: bool,
     /// The instant of the store.
     pub at: Moment,

@@ -11,20 +11,21 @@ use tracing::{debug, error, info, warn};
 
 use super::super::LedgerError;
 use super::super::audit::Repair;
-use super::super::command::{Command, Outcome, Refusal, Shortage};
-use super::super::feed::{Cursor, Entry};
+use super::super::command::{Command, Outcome};
+use super::super::feed::Entry;
 use super::super::told::{Told, Undos};
 use super::super::transition::{self, Next};
 use super::batch::{Batch, Expected, Made, Reserve, Step};
 use super::call::{Awaited, CallError, Caller, FEED_AT_ONCE, Reply};
-use super::entries::Element;
+use super::entries::{self, Element};
+use super::following::{self, Astray, Seen};
+use super::outcome::{Came, came};
 use super::recent::Recent;
 use super::scripts::Script;
 use super::stored::{self, Stored, UNNAMED};
 use super::{Shared, reading, reply, reshape, steward};
-use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::reservation::{Reservation, State};
+use crate::domain::reservation::State;
 use crate::domain::time::Moment;
 
 /// How often a network is looked at whose feed has moved lately, and one whose has not: both well within the 100 ms of rule 21.
@@ -105,12 +106,6 @@ struct Work {
     /// What was just read of its reservation.
     fresh: Option<Option<Stored>>,
     tries: usize,
-}
-
-/// What the subscriber knows.
-struct Seen {
-    seq: Cursor,
-    last: String,
 }
 
 /// See the module.
@@ -497,106 +492,64 @@ impl Partition {
     /// Tells the subscriber what others did before this call, what it did, and how fresh all that is.
     async fn tell(&mut self, before: Option<Vec<Element>>, own: Vec<Arc<Entry>>, reply: &Reply) {
         if self.state.subscribed {
-            let told = match self.follow(before, &own, reply).await {
-                Ok(told) => told,
-                Err(why) => {
+            match self.follow(before, own, reply).await {
+                Ok(()) => {}
+                // What is known is old from now on, and right: the next call brings what came since.
+                Err(Astray::Away(e)) => return self.failed(&e),
+                Err(Astray::Contradicted(why)) => {
                     self.contradicted(&why);
-                    false
+                    return self.read_in_full().await;
                 }
-            };
-            if !told {
-                self.read_in_full().await;
-                return;
+                Err(Astray::Behind) => return self.read_in_full().await,
             }
         }
         self.fresh(reply);
     }
 
-    /// False: the feed does not go on from what is known.
     async fn follow(
         &mut self,
         before: Option<Vec<Element>>,
-        own: &[Arc<Entry>],
+        own: Vec<Arc<Entry>>,
         reply: &Reply,
-    ) -> Result<bool, String> {
+    ) -> Result<(), Astray> {
         let keys = self.caller.keys.clone();
-        let Some(seen) = &self.state.seen else { return Ok(false) };
+        let Some(seen) = self.state.seen.clone() else { return Err(Astray::Behind) };
         let mut elements = before.unwrap_or_default();
-        let own_place = own.first().map(|entry| entry.seq);
-        if !elements.is_empty() && !seen.last.is_empty() && elements[0].id != seen.last {
-            return Err(format!("the feed has no {} any more, it begins with {}", seen.last, elements[0].id));
-        }
         // One call brings only so many; the rest is fetched, up to what this call made.
-        let target = own_place.map_or_else(|| super::entries::place(&reply.last), |own| own - 1);
+        let target = own.first().map_or_else(|| entries::place(&reply.last), |entry| entry.seq - 1);
         loop {
             let last = elements.last().map_or(&seen.last, |element| &element.id).clone();
-            if super::entries::place(&last) >= target {
+            if entries::place(&last) >= target {
                 break;
             }
-            let link = self.caller.connected().await.map_err(|e| e.to_string())?;
-            let more = reading::elements(link, &keys, &last, FEED_AT_ONCE).await.map_err(|e| e.to_string())?;
+            let link = self.caller.connected().await.map_err(Astray::from)?;
+            let more = reading::elements(link, &keys, &last, FEED_AT_ONCE).await.map_err(Astray::from)?;
+            if more.len() <= usize::from(!last.is_empty()) {
+                return Err(Astray::Contradicted(format!("the feed does not go on from {last}")));
+            }
             // The first is the one that is known already, if any is.
-            let skip = usize::from(!last.is_empty());
-            if more.len() <= skip || (skip == 1 && more[0].id != last) {
-                return Err(format!("the feed does not go on from {last}"));
-            }
-            elements.extend(more.into_iter().skip(skip));
+            let known = elements.pop().is_some();
+            debug_assert!(known || elements.is_empty());
+            elements.extend(more);
         }
-        let Some(seen) = &mut self.state.seen else { return Ok(false) };
-        let mut entries: Vec<Arc<Entry>> = Vec::new();
-        let mut document = None;
-        for element in elements {
-            // What was read apart from this call may have come after it.
-            if super::entries::place(&element.id) > super::entries::place(&reply.last) {
-                break;
-            }
-            let first = element.entries.first().map(|e| e.seq);
-            if first.is_some_and(|first| first <= seen.seq) || own_place.is_some_and(|own| first >= Some(own)) {
-                continue;
-            }
-            if element.is_foreign {
-                return Err("a later version of the service wrote what this one does not know".to_owned());
-            }
-            if first != Some(seen.seq + 1) {
-                return Err(format!("entry {first:?} follows {}", seen.seq));
-            }
-            seen.seq = super::entries::place(&element.id);
-            seen.last = element.id;
-            for change in element.entries.iter().flat_map(|e| &e.changes) {
-                if let super::super::feed::Change::Undone(r) = change {
-                    self.state.recent.remove(&r.id);
-                }
-            }
-            for written in element.reservations {
-                self.state.recent.put(written);
-            }
-            document = element.document.or(document);
-            entries.extend(element.entries);
-        }
-        if let Some(first) = own_place {
-            if first != seen.seq + 1 {
-                return Err(format!("entry {first} follows {}", seen.seq));
-            }
-            seen.seq = own.last().map_or(seen.seq, |entry| entry.seq);
-            seen.last.clone_from(&reply.last);
-            entries.extend(own.iter().cloned());
-        }
-        if seen.last != reply.last {
-            return Err(format!("the newest entry is {}, but {} is known", reply.last, seen.last));
-        }
-        if let Some(name) = document {
-            let link = self.caller.connected().await.map_err(|e| e.to_string())?;
-            let read = reading::document(link, &keys, &name).await.map_err(|e| e.to_string())?;
+        let followed = following::follow(&seen, elements, own, &reply.last).map_err(Astray::Contradicted)?;
+        let mut told = followed.entries;
+        if let Some(name) = followed.document {
+            let link = self.caller.connected().await.map_err(Astray::from)?;
+            let read = reading::document(link, &keys, &name).await.map_err(Astray::from)?;
             // It was replaced again already: what it was is nobody's business any more.
-            let Some(document) = read else { return Ok(false) };
-            entries = entries.into_iter().map(|entry| with_document(entry, &document)).collect();
+            let Some(document) = read else { return Err(Astray::Behind) };
+            told = told.into_iter().map(|entry| following::with_document(entry, &document)).collect();
         }
-        if !entries.is_empty()
+        followed.undone.iter().for_each(|id| self.state.recent.remove(id));
+        followed.written.into_iter().for_each(|written| self.state.recent.put(written));
+        self.state.seen = Some(followed.seen);
+        if !told.is_empty()
             && let Some(subscriber) = self.shared.subscriber()
         {
-            subscriber.changed(&self.network, &entries);
+            subscriber.changed(&self.network, &told);
         }
-        Ok(true)
+        Ok(())
     }
 
     fn contradicted(&mut self, why: &str) {
@@ -627,7 +580,8 @@ impl Partition {
         let (snapshot, last) = reading::snapshot(&mut link, &self.caller.keys).await.map_err(refused)?;
         debug!(network = %self.network, seq = snapshot.seq, "read in full");
         // A network that is listed but was never applied is none that anybody could follow.
-        let nothing = snapshot.seq == 0 && snapshot.network_version == 0 && !self.caller.unapplied;
+        let nothing = snapshot.seq == 0 && snapshot.network_version == 0 && snapshot.buckets.is_empty();
+        let nothing = nothing && !self.caller.unapplied;
         self.state.seen = Some(Seen { seq: snapshot.seq, last });
         if !nothing && let Some(subscriber) = self.shared.subscriber() {
             subscriber.reset(&self.network, snapshot);
@@ -776,131 +730,6 @@ impl Partition {
     }
 }
 
-/// What a step came to.
-enum Came {
-    /// Its caller is told this.
-    Done {
-        result: Result<Outcome, LedgerError>,
-        /// The reservation that it wrote or removed.
-        written: Option<Arc<Reservation>>,
-    },
-    /// It is worked out anew, on what was there instead if that is known.
-    Again(Option<Option<Stored>>),
-}
-
-impl Came {
-    fn outcome(outcome: Outcome) -> Came {
-        Came::Done { result: Ok(outcome), written: None }
-    }
-
-    fn refused(refusal: Refusal) -> Came {
-        Came::outcome(Outcome::Refused(refusal))
-    }
-}
-
-/// What a step came to, by its letter.
-fn came(
-    command: &Command,
-    step: &Step,
-    code: u8,
-    reply: &mut Reply,
-    batch: &Batch,
-    recent: &mut Recent,
-) -> Result<Came, super::super::record::Unreadable> {
-    let asked = match step {
-        Step::Tell(_, fingerprint) => Some(*fingerprint),
-        Step::Reserve(r) => match r.expected {
-            Expected::New(fingerprint) => Some(fingerprint),
-            Expected::Known(_) => None,
-        },
-        Step::Set(_) | Step::Adjust(_) | Step::Tick => None,
-    };
-    Ok(match (code, step) {
-        (b'A', Step::Reserve(r)) => {
-            let after = r.after.clone().map(|mut after| {
-                stored::name_instants(&mut after, reply.at);
-                Arc::new(after)
-            });
-            let written = match &after {
-                Some(after) => {
-                    let token = stored::token(after, reply.at, reply.mark);
-                    recent.put(Stored { token, reservation: Arc::clone(after), told: false });
-                    Some(Arc::clone(after))
-                }
-                None => {
-                    let removed = recent.get(&r.id).map(|known| Arc::clone(&known.reservation));
-                    recent.remove(&r.id);
-                    removed
-                }
-            };
-            Came::Done { result: Ok(transition::outcome(command, after)), written }
-        }
-        (b'A' | b'O', Step::Set(c)) => {
-            let all: usize = c.runs.iter().map(|run| run.units.len()).sum();
-            let buckets = if reply.again { all as i64 } else { reply::number(reply::next(&mut reply.extras)?)? };
-            Came::outcome(Outcome::SupplySet { buckets })
-        }
-        (b'A' | b'O', Step::Adjust(c)) if reply.again => match c.request_id {
-            // The same request again is told what came of it.
-            Some(_) => Came::Again(None),
-            None => {
-                let why = Arc::from("the answer to the adjustment was lost");
-                Came::Done { result: Err(LedgerError::OutcomeUnknown(why)), written: None }
-            }
-        },
-        (b'A' | b'O', Step::Adjust(c)) => {
-            let levels = adjusted(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
-            Came::outcome(Outcome::SupplyAdjusted { first: c.first, levels })
-        }
-        (_, Step::Tick) => Came::outcome(Outcome::Done),
-        // Nothing was made of it the first time, and what there was to tell is lost.
-        _ if reply.again => Came::Again(None),
-        (b'P', Step::Adjust(c)) => {
-            let made = stored::read_adjustment(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
-            if made.fingerprint == c.fingerprint {
-                Came::outcome(Outcome::SupplyAdjusted { first: made.first, levels: made.levels })
-            } else {
-                Came::refused(Refusal::AlreadyExists)
-            }
-        }
-        (b'P', Step::Reserve(_) | Step::Tell(..)) => {
-            let present = stored::read_reservation(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
-            recent.put(present.clone());
-            match asked {
-                Some(fingerprint) if fingerprint != present.reservation.fingerprint => {
-                    Came::refused(Refusal::AlreadyExists)
-                }
-                Some(_) => Came::outcome(Outcome::Reservation { reservation: present.reservation, repeated: true }),
-                None => Came::Again(Some(Some(present))),
-            }
-        }
-        (b'N', Step::Tell(..)) => Came::refused(Refusal::NotFound),
-        (b'N', Step::Reserve(r)) => {
-            recent.remove(&r.id);
-            Came::Again(Some(None))
-        }
-        (b'S', Step::Reserve(_)) => {
-            let count: usize = reply::number(reply::next(&mut reply.extras)?)?;
-            let mut short = Vec::with_capacity(count);
-            for _ in 0..count {
-                let bucket: usize = reply::number(reply::next(&mut reply.extras)?)?;
-                let level = stored::read_level(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
-                let place = batch.buckets.get(bucket.wrapping_sub(1));
-                let (resource, index) = place.cloned().ok_or_else(|| reply::unexpected("a bucket of the batch"))?;
-                short.push(Shortage { resource, index, level });
-            }
-            Came::refused(Refusal::Short(short))
-        }
-        (b'W', _) => Came::refused(Refusal::NetworkChanged { version: reply.version }),
-        (b'L', _) => Came::refused(Refusal::OrderByPassed),
-        _ => return Err(reply::unexpected("a known letter")),
-    })
-}
-
-fn adjusted(row: &[u8]) -> Result<Arc<[BucketLevel]>, super::super::record::Unreadable> {
-    Ok(stored::read_row(row)?.into_iter().map(Option::unwrap_or_default).collect())
-}
-
 /// Whether a command is worked out on what is known of its reservation.
 fn needs_reservation(command: &Command) -> bool {
     match command {
@@ -917,21 +746,6 @@ fn needs_reservation(command: &Command) -> bool {
         | Command::Forget { .. }
         | Command::Tick => false,
     }
-}
-
-/// An entry whose change of the network has its document.
-fn with_document(entry: Arc<Entry>, document: &Arc<[u8]>) -> Arc<Entry> {
-    use super::super::feed::Change;
-    if !entry.changes.iter().any(|change| matches!(change, Change::Network { .. })) {
-        return entry;
-    }
-    let mut entry = Entry::clone(&entry);
-    for change in &mut entry.changes {
-        if let Change::Network { document: place, .. } = change {
-            *place = Arc::clone(document);
-        }
-    }
-    Arc::new(entry)
 }
 
 /// What callers are told of a call that came to nothing.

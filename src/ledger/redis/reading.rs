@@ -104,7 +104,10 @@ pub async fn drop_old_slots(link: &mut Link, keys: &Keys, own: &str) -> Result<(
     let limit = now.minus(Span::days(1));
     let mut old: Vec<String> = Vec::new();
     scan(link, &keys.head, |field, value| {
-        let at = || std::str::from_utf8(&value).ok()?.split(' ').nth(1)?.parse().ok().map(Moment);
+        let at = || {
+            let instant = value.split(|b| *b == b' ').nth(1)?;
+            std::str::from_utf8(instant).ok()?.parse().ok().map(Moment)
+        };
         if let Some(slot) = String::from_utf8(field).ok().filter(|f| f.starts_with(SLOT) && f != own)
             && at().is_some_and(|at| at < limit)
         {

@@ -93,7 +93,7 @@ async fn forget(partition: &mut Partition, before: &[(ResourceId, i32)]) -> Resu
         let documents = [keys.document(""), keys.document("")];
         let reply = partition.call_reshape(&documents, |cmd| listed.arguments("forget", cmd)).await;
         let reply = reply.map_err(|e| ledger_error(&e))?;
-        if reply.codes != b"R" && (!reply.again || reply.codes == b"A") {
+        if reply.codes != b"R" {
             return Ok(Outcome::Done);
         }
     }
@@ -130,10 +130,6 @@ async fn apply(partition: &mut Partition, c: &ApplyNetwork) -> Result<Outcome, L
         let reply = partition.call_reshape(&documents, arguments).await;
         partition.caller.unapplied = unapplied;
         let mut reply = reply.map_err(|e| ledger_error(&e))?;
-        // Nothing was made of it the first time, and what there was to tell is lost.
-        if reply.again && reply.codes != b"A" {
-            continue;
-        }
         match reply.codes.as_slice() {
             b"A" | b"O" => return Ok(Outcome::NetworkApplied { version: reply.version }),
             b"W" => return Ok(Outcome::Refused(Refusal::NetworkChanged { version: reply.version })),

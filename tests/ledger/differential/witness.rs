@@ -58,7 +58,11 @@ impl Subscriber for Witness {
             return;
         }
         let mut told = self.lock();
-        let Told { seen, document, applied_at, wrong, .. } = &mut *told;
+        let Told { seen, document, applied_at, wrong, resets, .. } = &mut *told;
+        // A network that is applied just now has nothing of before to be read: it begins with its first entry.
+        if seen.is_none() && *resets == 0 && entries.first().is_some_and(|e| e.seq == 1) {
+            *seen = Some(Seen::default());
+        }
         let Some(seen) = seen else {
             wrong.push(format!("told of entry {:?} of a network that is not followed", entries.first().map(|e| e.seq)));
             return;

@@ -24,14 +24,15 @@
 --       W it rests on another version of the network; L its last instant is over.
 --       extras of 3: the number of buckets that were set; of 4: the levels in a row.
 --       before: the levels of the batch's buckets before it, in a row; '' if nothing was made.
---       {'again', at, first, last, version, due, codes, '', {}, feed} when this very call was made before: first is then that of
---       the first time, and so is the instant: {..., codes = 'INSTANT CODES'}.
+--       {'again', at, first, last, version, due, codes, '', extras, feed} when this very call was made before: at, first, codes
+--       and extras are those of the first time; its entries are in the feed.
 -- Invariants
 --       No draw makes a balance, or a pool, negative. Draws go back once, as a value is replaced by exactly who knows it.
 
 if again then
-  local instant, first, codes = string.match(again, '^(%d+) (%d+) (.*)$')
-  return {'again', instant, first, last, number(version), due, codes, '', {}, feed}
+  local instant, first, codes, extras = string.match(again, '^(%d+) (%d+) (%a*) ?(.*)$')
+  extras = extras ~= '' and cmsgpack.unpack(extras) or {}
+  return {'again', instant, first, last, number(version), due, codes, '', extras, feed}
 end
 
 local buckets, reservations, steps = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -245,6 +246,8 @@ for s = 1, steps do
   codes[s] = code
 end
 codes = table.concat(codes)
+local done = codes
+if #extras > 0 then done = codes .. ' ' .. cmsgpack.pack(extras) end
 
 -- Everything was decided; from here on it is only written.
 local written = {}
@@ -284,9 +287,9 @@ if #adjustments > 0 then put('HSET', KEYS[7], adjustments) end
 local first, before = number(seq + 1), ''
 if made > 0 then
   before = row(raw, buckets)
-  append(made, codes, 'k', 'c', 'f', table.concat(ARGV, '\n', 14, 13 + buckets), 'o', ARGV[13], 'p', plan, 'c', codes, 'l', before,
+  append(made, done, 'k', 'c', 'f', table.concat(ARGV, '\n', 14, 13 + buckets), 'o', ARGV[13], 'p', plan, 'c', codes, 'l', before,
     'd', table.concat(data))
 elseif steps > 0 then
-  came_to_nothing(codes)
+  came_to_nothing(done)
 end
 return {'done', at, first, last, number(version), due, codes, before, extras, feed}

@@ -17,8 +17,10 @@
 --       No bucket that carries a reservation is forgotten, and none of a resource that is dropped is left behind.
 
 if again then
-  local instant, first, code = string.match(again, '^(%d+) (%d+) (.*)$')
-  return {'again', instant, first, last, number(version), due, code, '', {}, feed}
+  local instant, first, code, numbers = string.match(again, '^(%d+) (%d+) (%a) ?(.*)$')
+  local extras = {}
+  for n in string.gmatch(numbers, '%d+') do extras[#extras + 1] = n end
+  return {'again', instant, first, last, number(version), due, code, '', extras, feed}
 end
 
 local what, listed, count = ARGV[9], ARGV[10], tonumber(ARGV[11])
@@ -30,7 +32,7 @@ for i = 1, count do
 end
 
 local function reply(code, first, extras)
-  if code ~= 'A' then came_to_nothing(code) end
+  if code ~= 'A' then came_to_nothing(code .. ' ' .. table.concat(extras or {}, ',')) end
   return {'done', at, first, last, number(version), due, code, '', extras or {}, feed}
 end
 
