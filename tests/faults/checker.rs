@@ -2,6 +2,8 @@
 //! feed that tells all of it without a gap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use surety::proto::v1::reservation::State;
@@ -11,9 +13,10 @@ use tonic::{Code, Status};
 
 use crate::book::{Book, Holding, Told};
 use crate::clients::request;
-use crate::follower::Followed;
+use crate::dice::Dice;
+use crate::follower::{Followed, follow};
 use crate::service::{Service, run};
-use crate::shop::{DAYS, MUGS, SLOTS, SPARE, VANS, day, instant, now};
+use crate::shop::{self, DAYS, MUGS, SLOTS, SPARE, VANS, day, instant, now};
 
 /// How long the end may take to be as it must be.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ const AROUND_ITS_END: i64 = 3_000_000;
 type Levels = BTreeMap<(String, i64), (i64, i64, i64)>;
 
 pub struct Checker<'a> {
-    pub book: &'a Book,
+    pub book: &'a Arc<Book>,
     pub services: &'a [Service],
     pub network: &'a str,
     /// The store's address without any proxy.
@@ -45,7 +48,7 @@ impl Checker<'_> {
         for id in there.iter().filter(|id| !known.contains(id.as_str())) {
             self.violation(format!("there is a reservation {id} that nobody asked for"));
         }
-        let found = self.read_all(there.clone()).await;
+        let found = self.read_all(there).await;
         let read = begun.elapsed();
         for told in &told {
             if let Some(fault) = judged(told, found.get(&told.id), now()) {
@@ -61,7 +64,7 @@ impl Checker<'_> {
         self.all_goes_back().await;
         self.audited();
         let audited = begun.elapsed();
-        let end = self.feed_is_whole(there).await;
+        let end = self.feed_is_whole().await;
         println!(
             "{}: read by {read:?}, summed {summed:?}, audited {audited:?}, fed {:?}",
             self.network,
@@ -274,53 +277,48 @@ impl Checker<'_> {
 
     /// The feed from its beginning: no place is missing, no version of a reservation is, no bucket was ever below zero, and it
     /// ends with what there is.
-    async fn feed_is_whole(&self, there: Vec<String>) -> u64 {
-        let message = WatchEventsRequest { cursor: "0".into() };
+    async fn feed_is_whole(&self) -> u64 {
+        let begun = Instant::now();
+        let end = loop {
+            if let Some(end) = self.newest().await {
+                break end;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}: the feed has no end", self.network);
+        };
+        let known = Arc::new(AtomicU64::new(end));
+        let servers = vec![self.service().operations()];
+        let followed = follow(Arc::clone(self.book), servers, self.network.to_owned(), Dice::seeded(end), known).await;
+        self.was_followed(&followed).await;
+        let there: BTreeSet<String> = self.list(State::Unspecified).await.into_iter().collect();
+        for (id, (version, state)) in &followed.reservations {
+            // What was undone is told as released, and is not there.
+            if !there.contains(id) && *state != State::Released {
+                self.violation(format!("{id} is not there; the feed ends with version {version}, {state:?}"));
+            }
+        }
+        println!("{}: the feed has {end} entries", self.network);
+        end
+    }
+
+    /// The cursor of the newest entry, which is made for this. Nobody else changes anything any more. None: the stream broke.
+    async fn newest(&self) -> Option<u64> {
         // It has no deadline, and ends when it is dropped.
-        let mut message = tonic::Request::new(message);
+        let mut message = tonic::Request::new(WatchEventsRequest::default());
         message.metadata_mut().insert("surety-network", self.network.parse().expect("ASCII"));
-        let mut events = self.service().operations().watch_events(message).await.expect("events").into_inner();
-        let mut last = 0u64;
-        let mut versions: HashMap<String, (i64, State)> = HashMap::new();
-        // Nobody else changes anything any more, so a silence is the end.
-        while let Ok(next) = tokio::time::timeout(Duration::from_secs(1), events.message()).await {
-            let Some(event) = next.expect("an event") else { break };
-            let cursor: u64 = event.cursor.parse().expect("a number");
-            if cursor != last && cursor != last + 1 {
-                self.violation(format!("the feed goes from {last} to {cursor}"));
-            }
-            last = cursor;
-            use watch_events_response::Event::*;
-            match event.event {
-                Some(ReservationChanged(r)) => {
-                    let (state, version) = (r.state(), r.version);
-                    let before = versions.insert(r.id.clone(), (version, state));
-                    // What was undone can be made anew; the undoing is told as a release.
-                    let anew = version == 1 && before.is_none_or(|(_, state)| state == State::Released);
-                    if !anew && before.is_none_or(|(before, _)| version != before + 1) {
-                        self.violation(format!("the feed has {before:?} of {} before version {version}", r.id));
-                    }
-                }
-                Some(BucketChanged(bucket)) if bucket.available < 0 => {
-                    self.violation(format!("OVERSOLD: the feed has {bucket:?}"));
-                }
-                Some(BucketChanged(_) | NetworkVersion(_) | OfferChanged(_)) | None => {}
+        let mut events = self.service().operations().watch_events(message).await.ok()?.into_inner();
+        let long = Duration::from_secs(3_600);
+        let hold = shop::hold(&uuid::Uuid::new_v4().to_string(), shop::roomy(), long);
+        self.service().promises().quote(self.request(hold)).await.ok()?;
+        loop {
+            let event = tokio::time::timeout(PATIENCE, events.message()).await.ok()?.ok()??;
+            // The bucket is told last.
+            if let Some(watch_events_response::Event::BucketChanged(bucket)) = event.event
+                && bucket.resource == "room"
+                && bucket.held > 0
+            {
+                return event.cursor.parse().ok();
             }
         }
-        let found = self.read_all(there).await;
-        for id in found.keys().filter(|id| !versions.contains_key(*id)) {
-            self.violation(format!("the feed has nothing of {id}"));
-        }
-        for (id, fed) in versions {
-            let found = found.get(&id).and_then(|(found, _)| found.reservation.as_ref());
-            let stored = found.map(|found| (found.version, found.state()));
-            let undone = stored.is_none() && fed.1 == State::Released;
-            if stored != Some(fed) && !undone {
-                self.violation(format!("{id} is {stored:?}, and the feed ends with {fed:?}"));
-            }
-        }
-        println!("{}: the feed has {last} entries", self.network);
-        last
     }
 }
 

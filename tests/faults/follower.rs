@@ -90,18 +90,27 @@ async fn read(
         heard = Instant::now();
         let cursor: u64 = event.cursor.parse().expect("a number");
         if cursor != followed.cursor && cursor != followed.cursor + 1 {
-            book.violation(format!("{network}: who follows is led from {} to {cursor}", followed.cursor));
+            book.violation(format!("{network}: the feed goes from {} to {cursor}", followed.cursor));
         }
         followed.cursor = cursor;
-        if let Some(watch_events_response::Event::ReservationChanged(r)) = event.event {
-            let (version, state) = (r.version, r.state());
-            let before = followed.reservations.insert(r.id.clone(), (version, state));
-            let again = before == Some((version, state));
-            let next = before.map_or(version == 1, |(before, _)| version == before + 1);
-            let anew = version == 1 && before.is_some_and(|(_, state)| state == State::Released);
-            if !again && !next && !anew {
-                book.violation(format!("{network}: who follows has {before:?} of {}, then version {version}", r.id));
+        use watch_events_response::Event::*;
+        match event.event {
+            Some(ReservationChanged(r)) => {
+                let (version, state) = (r.version, r.state());
+                let before = followed.reservations.insert(r.id.clone(), (version, state));
+                // Who comes again is told the entry again that he had not heard to its end.
+                let again = before == Some((version, state));
+                let next = before.map_or(version == 1, |(before, _)| version == before + 1);
+                // What was undone can be made anew; the undoing is told as a release.
+                let anew = version == 1 && before.is_some_and(|(_, state)| state == State::Released);
+                if !again && !next && !anew {
+                    book.violation(format!("{network}: the feed has {before:?} of {}, then version {version}", r.id));
+                }
             }
+            Some(BucketChanged(bucket)) if bucket.available < 0 => {
+                book.violation(format!("{network}: OVERSOLD: the feed has {bucket:?}"));
+            }
+            Some(BucketChanged(_) | NetworkVersion(_) | OfferChanged(_)) | None => {}
         }
     }
 }
