@@ -1,5 +1,7 @@
 //! A primary, its replicas, and three sentinels that watch over them.
 
+use std::time::Duration;
+
 use super::flavour::Flavour;
 use super::server::{Options, Server, Tls};
 use super::wait::until;
@@ -22,6 +24,18 @@ impl Sentinels {
     /// Starts them and waits until the replicas are in sync and the sentinels know each other and them.
     #[track_caller]
     pub fn start(flavour: Flavour, replicas: usize, options: Options) -> Sentinels {
+        Sentinels::start_with(flavour, replicas, options, Duration::from_secs(1))
+    }
+
+    /// The same, of sentinels who take a primary for dead only after a minute: for tests in which none dies, on a machine that
+    /// is so busy that one may seem to.
+    #[track_caller]
+    pub fn start_patient(flavour: Flavour, replicas: usize, options: Options) -> Sentinels {
+        Sentinels::start_with(flavour, replicas, options, Duration::from_secs(60))
+    }
+
+    #[track_caller]
+    fn start_with(flavour: Flavour, replicas: usize, options: Options, patience: Duration) -> Sentinels {
         let primary = Server::start(flavour, options.clone());
         let replica_of = Some(primary.address());
         let mut servers = vec![primary];
@@ -29,7 +43,7 @@ impl Sentinels {
             servers.push(Server::start(flavour, Options { replica_of, ..options.clone() }));
         }
         servers[1..].iter().for_each(Server::wait_until_in_sync);
-        let sentinels = (0..SENTINELS).map(|_| sentinel(flavour, &servers[0], &options)).collect();
+        let sentinels = (0..SENTINELS).map(|_| sentinel(flavour, &servers[0], &options, patience)).collect();
         let group = Sentinels { servers, sentinels, access: options.access };
         group.wait_until_agreed(0);
         group
@@ -121,10 +135,10 @@ impl Sentinels {
     }
 }
 
-fn sentinel(flavour: Flavour, primary: &Server, options: &Options) -> Server {
+fn sentinel(flavour: Flavour, primary: &Server, options: &Options, patience: Duration) -> Server {
     let mut lines = vec![
         format!("sentinel monitor {MASTER} 127.0.0.1 {} {QUORUM}", primary.port()),
-        format!("sentinel down-after-milliseconds {MASTER} 1000"),
+        format!("sentinel down-after-milliseconds {MASTER} {}", patience.as_millis()),
         format!("sentinel failover-timeout {MASTER} 3000"),
         format!("sentinel parallel-syncs {MASTER} 4"),
     ];
