@@ -110,17 +110,15 @@ async fn apply(partition: &mut Partition, c: &ApplyNetwork) -> Result<Outcome, L
         let mut link = partition.caller.links.reads(&keys.head).await.map_err(refused)?;
         let head = reading::head(&mut link, &keys).await?;
         // Looked at here too, as sending a large document for nothing is dear; what counts is the script's look.
-        if head.version > 0 && head.digest == digest {
-            return Ok(Outcome::NetworkApplied { version: head.version });
-        }
-        if head.version != c.base_version {
+        let same = head.version > 0 && head.digest == digest;
+        if !same && head.version != c.base_version {
             return Ok(Outcome::Refused(Refusal::NetworkChanged { version: head.version }));
         }
-        if !sent {
+        if !same && !sent {
             send(&mut link, &keys.document(&name), &c.document).await.map_err(refused)?;
             sent = true;
         }
-        let listed = list(&mut link, &keys, &dropped).await?;
+        let listed = list(&mut link, &keys, if same { &[] } else { &dropped }).await?;
         let documents = [keys.document(&name), keys.document(&head.document)];
         let arguments = |cmd: &mut redis::Cmd| {
             listed.arguments("network", cmd);
