@@ -94,6 +94,26 @@ impl Desk {
     }
 }
 
+/// Tells when a network's task dies.
+struct Mourner {
+    network: NetworkId,
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+}
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        error!(network = %self.network, "the network's task has panicked; nothing can be taken there until the service is started again");
+        self.desk.away.store(true, Ordering::SeqCst);
+        if let Some(subscriber) = self.shared.subscriber() {
+            subscriber.void(&self.network);
+        }
+    }
+}
+
 /// A command at hand.
 struct Work {
     command: Command,
@@ -132,6 +152,9 @@ pub struct Progress {
 impl Partition {
     /// Runs until the ledger is closed.
     pub async fn run(mut self) {
+        // Should the task panic, the view must not go on as though it were followed.
+        let _mourner =
+            Mourner { network: self.network.clone(), shared: Arc::clone(&self.shared), desk: Arc::clone(&self.desk) };
         let mut look_at = Instant::now() + POLL_BUSY;
         loop {
             let wait = async {
