@@ -1,4 +1,4 @@
-//! What an acknowledged change survives, checked against the configuration that the server really has. `docs/running.md` says
+//! What an acknowledged change survives, checked against the configuration that the server really has. `docs/redis.md` says
 //! for each setting just what it promises.
 
 use std::fmt;
