@@ -15,6 +15,7 @@ use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger};
 use surety::ledger::feed::Change;
 use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
 use crate::redis_world::{Cluster, Flavour, Options, Sentinels, Shape, own_database};
@@ -26,13 +27,14 @@ struct Subject {
     clock: Arc<ManualClock>,
     network: NetworkId,
     _dir: Option<tempfile::TempDir>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Subject {
     async fn new(ledger: Arc<dyn Ledger>, clock: Arc<ManualClock>, dir: Option<tempfile::TempDir>) -> Subject {
         // Some stores are shared by tests, so each has networks of its own.
         let network = NetworkId::new(&unique("under-test")).expect("a name");
-        let subject = Subject { ledger, clock, network, _dir: dir };
+        let subject = Subject { ledger, clock, network, _dir: dir, _turn: None };
         subject.run(crate::support::network(0, "one", &[])).await;
         subject
     }
@@ -62,19 +64,31 @@ impl Subject {
     /// A primary with a replica and three Sentinels; each change is on the replica before it is answered.
     async fn sentinel() -> Option<Subject> {
         static SENTINELS: OnceLock<Sentinels> = OnceLock::new();
+        static TURN: Mutex<()> = Mutex::const_new(());
         let flavour = Flavour::Redis.or_skip()?;
         let start = move || SENTINELS.get_or_init(|| Sentinels::start_patient(flavour, 1, Options::default())).url();
-        let url = tokio::task::spawn_blocking(start).await.expect("it starts");
-        Some(Subject::at(&url, Durability::Replicas(1)).await)
+        Some(Subject::alone_at(start, &TURN, Durability::Replicas(1)).await)
     }
 
     /// Three primaries, one of which has the network.
     async fn cluster() -> Option<Subject> {
         static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        static TURN: Mutex<()> = Mutex::const_new(());
         let flavour = Flavour::Redis.or_skip()?;
         let start = move || CLUSTER.get_or_init(|| Cluster::start(flavour, Shape::default())).url();
+        Some(Subject::alone_at(start, &TURN, Durability::Memory).await)
+    }
+
+    /// On a store that tests share, one after the other: a ledger looks after all networks that are there, and by the clock of one
+    /// test the holds of another would have ended.
+    async fn alone_at(
+        start: impl FnOnce() -> String + Send + 'static,
+        turn: &'static Mutex<()>,
+        durability: Durability,
+    ) -> Subject {
+        let turn = turn.lock().await;
         let url = tokio::task::spawn_blocking(start).await.expect("it starts");
-        Some(Subject::at(&url, Durability::Memory).await)
+        Subject { _turn: Some(turn), ..Subject::at(&url, durability).await }
     }
 
     async fn at(url: &str, durability: Durability) -> Subject {
@@ -556,6 +570,8 @@ macro_rules! conformance {
                     // None: a loud word was said that a server to test with is missing.
                     let Some(subject) = super::Subject::$backend().await else { return };
                     super::$name(&subject).await;
+                    // Before the next one has its turn.
+                    subject.ledger.close().await;
                 }
             )*
         }

@@ -21,14 +21,14 @@ mod stored;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tracing::warn;
 
 pub use address::{Address, Secret, Topology};
@@ -147,6 +147,8 @@ pub struct RedisLedger {
     partitions: Arc<ArcSwap<FxHashMap<NetworkId, Handle>>>,
     opening: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Looks for networks; it has nothing to finish.
+    discovery: OnceLock<AbortHandle>,
 }
 
 /// Why a Redis ledger can't be opened, and what to do about it.
@@ -200,6 +202,7 @@ impl RedisLedger {
             partitions: Arc::default(),
             opening: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
+            discovery: OnceLock::new(),
             config,
         });
         for network in ledger
@@ -256,7 +259,8 @@ impl RedisLedger {
                 }
             }
         });
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        // It is begun once, as the ledger is opened.
+        let _first = self.discovery.set(task.abort_handle());
     }
 
     /// Begins a network's task, if it has none.
@@ -524,11 +528,13 @@ impl Ledger for RedisLedger {
         if self.shared.closing.swap(true, Ordering::SeqCst) {
             return;
         }
+        if let Some(discovery) = self.discovery.get() {
+            discovery.abort();
+        }
         // A task whose queue has no sender left finishes what is in it.
         self.partitions.store(Arc::default());
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
-            // One that looks for networks ends at its next look; nothing waits for it.
             if tokio::time::timeout(self.config.patience, task).await.is_err() {
                 warn!("a task of the ledger does not end");
             }
