@@ -20,6 +20,8 @@ use crate::domain::time::Moment;
 pub const FEED_AT_ONCE: usize = 64;
 /// What slots of calls begin with in a network's head.
 pub const SLOT: &str = "call:";
+/// How often one call tells a server its scripts anew before it gives up.
+const FORGOTTEN: usize = 3;
 /// Between two tries of one call, at first.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -250,8 +252,8 @@ impl Caller {
             };
             match sent {
                 Ok(value) => return read(value, mark, sent_at).map_err(CallError::from),
-                // Somebody emptied the server's cache: it is told the scripts anew, and nothing was done yet.
-                Err(LinkError::NoScript) if attempt == 0 => {
+                // Somebody emptied the server's cache, perhaps again meanwhile: it is told the scripts anew, and nothing was done yet.
+                Err(LinkError::NoScript) if attempt < FORGOTTEN => {
                     link.give_up();
                     self.link = None;
                 }

@@ -1,24 +1,28 @@
 //! One network's task: it gathers commands, makes of them one call, tells the subscriber what came of it and of what others did, and
 //! only then answers. While Redis is away it turns commands away at once, and tries again by itself.
 
+mod desk;
+mod telling;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
+
+use desk::refuse;
+pub use desk::{Desk, Execute, Message};
 
 use super::super::LedgerError;
-use super::super::audit::Repair;
 use super::super::command::{Command, Outcome};
-use super::super::feed::Entry;
-use super::super::told::{Told, Undos};
+use super::super::told::Told;
 use super::super::transition::{self, Next};
-use super::batch::{Batch, Expected, Made, Reserve, Step};
-use super::call::{Awaited, CallError, Caller, FEED_AT_ONCE, Reply};
-use super::entries::{self, Element};
-use super::following::{self, Astray, Seen};
+use super::batch::{Batch, Expected, Reserve, Step};
+use super::call::{Awaited, CallError, Caller, Reply};
+use super::entries::Element;
+use super::following::Seen;
 use super::outcome::{Came, came};
 use super::recent::Recent;
 use super::scripts::Script;
@@ -39,60 +43,6 @@ const RETRY: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(2);
 /// How often a command is worked out anew because its reservation was changed meanwhile.
 const TRIES: usize = 32;
-
-/// What comes through a network's queue.
-pub enum Message {
-    /// A command.
-    Execute(Box<Execute>),
-    /// The subscriber is there: it is to get the full state.
-    Subscribed(oneshot::Sender<Result<(), LedgerError>>),
-    /// Buckets are to be mended.
-    Repair(Vec<Repair>, oneshot::Sender<Result<usize, LedgerError>>),
-}
-
-/// A command that waits.
-pub struct Execute {
-    /// What is to be done.
-    pub command: Command,
-    /// A hold that was worked out by its caller.
-    pub prepared: Option<Reserve>,
-    /// See `Ledger::execute`.
-    pub give_up_at: Option<Instant>,
-    /// Who waits.
-    pub answer: oneshot::Sender<Told>,
-}
-
-/// What a network's handle and its task share.
-pub struct Desk {
-    /// Holds whose answers reached nobody.
-    pub undos: Arc<Undos>,
-    /// When the next hold ends of which the subscriber does not know yet that it has, in microseconds.
-    pub next_due: AtomicI64,
-    /// The instant that the store last told, in microseconds.
-    pub told_at: AtomicI64,
-    /// Commands that wait.
-    pub waiting: AtomicUsize,
-    /// Redis does not answer.
-    pub away: AtomicBool,
-}
-
-impl Desk {
-    /// Nothing known yet.
-    pub fn new() -> Desk {
-        Desk {
-            undos: Arc::default(),
-            next_due: AtomicI64::new(i64::MAX),
-            told_at: AtomicI64::new(i64::MIN),
-            waiting: AtomicUsize::new(0),
-            away: AtomicBool::new(false),
-        }
-    }
-
-    /// The instant that the store last told.
-    pub fn told(&self) -> Moment {
-        Moment(self.told_at.load(Ordering::Acquire))
-    }
-}
 
 /// Tells when a network's task dies.
 struct Mourner {
@@ -456,14 +406,6 @@ impl Partition {
         }
     }
 
-    /// The newest element that is known, for a call to bring what came after it.
-    fn known(&self) -> Option<String> {
-        if !self.state.subscribed {
-            return None;
-        }
-        self.state.seen.as_ref().map(|seen| seen.last.clone())
-    }
-
     /// Calls, and turns away meanwhile who comes while Redis keeps everybody waiting.
     async fn call(
         &mut self,
@@ -489,136 +431,6 @@ impl Partition {
                     refuse(message, &LedgerError::Unavailable(Arc::from("Redis is slow to answer")));
                 }
             }
-        }
-    }
-
-    /// The entries of what this very call made.
-    fn entries_of(
-        &self,
-        batch: &Batch,
-        came: &[(Work, Came)],
-        reply: &Reply,
-    ) -> Result<Vec<Arc<Entry>>, super::super::record::Unreadable> {
-        if !self.state.subscribed {
-            return Ok(Vec::new());
-        }
-        let levels = stored::read_row(&reply.before)?;
-        let Batch { buckets, pools, plan, .. } = batch;
-        let made = Made { buckets, pools, plan, codes: &reply.codes, levels, at: reply.at, first: reply.first };
-        let mut written = came.iter().filter_map(|(_, came)| match came {
-            Came::Done { written: Some(written), .. } => Some(Arc::clone(written)),
-            Came::Done { written: None, .. } | Came::Again(_) => None,
-        });
-        made.entries(|| written.next().ok_or_else(|| reply::unexpected("a reservation")))
-    }
-
-    /// Tells the subscriber what others did before this call, what it did, and how fresh all that is.
-    async fn tell(&mut self, before: Option<Vec<Element>>, own: Vec<Arc<Entry>>, reply: &Reply) {
-        if self.state.subscribed {
-            match self.follow(before, own, reply).await {
-                Ok(()) => {}
-                // What is known is old from now on, and right: the next call brings what came since.
-                Err(Astray::Away(e)) => return self.failed(&e),
-                Err(Astray::Contradicted(why)) => {
-                    self.contradicted(&why);
-                    return self.read_in_full().await;
-                }
-                Err(Astray::Behind) => return self.read_in_full().await,
-            }
-        }
-        self.fresh(reply);
-    }
-
-    async fn follow(
-        &mut self,
-        before: Option<Vec<Element>>,
-        own: Vec<Arc<Entry>>,
-        reply: &Reply,
-    ) -> Result<(), Astray> {
-        let keys = self.caller.keys.clone();
-        let Some(seen) = self.state.seen.clone() else { return Err(Astray::Behind) };
-        let mut elements = before.unwrap_or_default();
-        // One call brings only so many; the rest is fetched, up to what this call made.
-        let target = own.first().map_or_else(|| entries::place(&reply.last), |entry| entry.seq - 1);
-        loop {
-            let last = elements.last().map_or(&seen.last, |element| &element.id).clone();
-            if entries::place(&last) >= target {
-                break;
-            }
-            let link = self.caller.connected().await.map_err(Astray::from)?;
-            let more = reading::elements(link, &keys, &last, FEED_AT_ONCE).await.map_err(Astray::from)?;
-            if more.len() <= usize::from(!last.is_empty()) {
-                return Err(Astray::Contradicted(format!("the feed does not go on from {last}")));
-            }
-            // The first is the one that is known already, if any is.
-            let known = elements.pop().is_some();
-            debug_assert!(known || elements.is_empty());
-            elements.extend(more);
-        }
-        let followed = following::follow(&seen, elements, own, &reply.last).map_err(Astray::Contradicted)?;
-        let mut told = followed.entries;
-        if let Some(name) = followed.document {
-            let link = self.caller.connected().await.map_err(Astray::from)?;
-            let read = reading::document(link, &keys, &name).await.map_err(Astray::from)?;
-            // It was replaced again already: what it was is nobody's business any more.
-            let Some(document) = read else { return Err(Astray::Behind) };
-            told = told.into_iter().map(|entry| following::with_document(entry, &document)).collect();
-        }
-        followed.undone.iter().for_each(|id| self.state.recent.remove(id));
-        followed.written.into_iter().for_each(|written| self.state.recent.put(written));
-        self.state.seen = Some(followed.seen);
-        if !told.is_empty()
-            && let Some(subscriber) = self.shared.subscriber()
-        {
-            subscriber.changed(&self.network, &told);
-        }
-        Ok(())
-    }
-
-    fn contradicted(&mut self, why: &str) {
-        warn!(network = %self.network, why, "the feed does not go on from what is known; the network is read in full");
-        self.state.seen = None;
-        self.state.recent.clear();
-        if let Some(subscriber) = self.shared.subscriber() {
-            subscriber.void(&self.network);
-        }
-    }
-
-    /// Reads everything and gives it to the subscriber.
-    async fn read_in_full(&mut self) {
-        if let Err(e) = self.reset().await {
-            self.failed(&e);
-        }
-    }
-
-    async fn reset(&mut self) -> Result<(), CallError> {
-        self.state.seen = None;
-        self.state.recent.clear();
-        let refused = |e: reading::ReadError| match e {
-            reading::ReadError::Link(e) => CallError::Refused(Arc::from(e.to_string())),
-            reading::ReadError::Unreadable(e) => CallError::from(e),
-        };
-        let link = self.caller.links.reads(&self.caller.keys.head).await;
-        let mut link = link.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
-        let (snapshot, last) = reading::snapshot(&mut link, &self.caller.keys).await.map_err(refused)?;
-        debug!(network = %self.network, seq = snapshot.seq, "read in full");
-        // A network that is listed but was never applied is none that anybody could follow.
-        let nothing = snapshot.seq == 0 && snapshot.network_version == 0 && snapshot.buckets.is_empty();
-        let nothing = nothing && !self.caller.unapplied;
-        self.state.seen = Some(Seen { seq: snapshot.seq, last });
-        if !nothing && let Some(subscriber) = self.shared.subscriber() {
-            subscriber.reset(&self.network, snapshot);
-        }
-        Ok(())
-    }
-
-    fn fresh(&self, reply: &Reply) {
-        self.desk.next_due.store(reply.due.map_or(i64::MAX, |due| due.0), Ordering::Release);
-        self.desk.told_at.store(reply.at.0, Ordering::Release);
-        if let Some(subscriber) = self.shared.subscriber()
-            && self.state.seen.is_some()
-        {
-            subscriber.fresh(Some(&self.network), reply.sent);
         }
     }
 
@@ -777,14 +589,5 @@ pub fn ledger_error(e: &CallError) -> LedgerError {
         CallError::Refused(why) => LedgerError::Unavailable(Arc::clone(why)),
         CallError::Unknown(why) | CallError::Unreadable(why) => LedgerError::OutcomeUnknown(Arc::clone(why)),
         CallError::NoNetwork => LedgerError::UnknownNetwork,
-    }
-}
-
-/// Tells that a message was not served.
-fn refuse(message: Message, why: &LedgerError) {
-    match message {
-        Message::Execute(e) => drop(e.answer.send(Told::failed(why.clone()))),
-        Message::Subscribed(done) => drop(done.send(Err(why.clone()))),
-        Message::Repair(_, done) => drop(done.send(Err(why.clone()))),
     }
 }
