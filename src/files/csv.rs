@@ -1,11 +1,15 @@
 //! CSV as RFC 4180 has it, one record a line, each cell with its column. An own reader, since ours must say in which column of
 //! the file a cell begins, and must not guess at broken quotes. A byte order mark and CRLF are accepted; empty lines are
-//! passed over.
+//! passed over. Cells are parted by commas or, as spreadsheets of many countries write them, by semicolons, tabs or bars:
+//! whichever comes first in the header, as no column's name has any of them.
 
 use std::io::{BufRead, BufReader, Read};
 
 use super::{Collected, FileFault, characters};
 use crate::domain::limits::MAX_CSV_LINE_BYTES;
+
+/// What may part cells.
+const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 struct Cell {
     /// Where its text lies in `Rows::text`.
@@ -23,8 +27,10 @@ pub struct Rows<R> {
     line: u64,
     /// For each known column, the place of its cell in a row.
     places: Vec<Option<usize>>,
-    /// Columns of the header.
+    /// Columns of the header; 0: it is still to be read.
     width: usize,
+    /// One of [`DELIMITERS`].
+    delimiter: char,
     ended: bool,
 }
 
@@ -40,6 +46,7 @@ impl<R: Read> Rows<R> {
             line: 0,
             places: Vec::new(),
             width: 0,
+            delimiter: ',',
             ended: false,
         };
         let mut faults = Collected::default();
@@ -55,9 +62,12 @@ impl<R: Read> Rows<R> {
             rows.cells.iter().map(|c| (rows.text[c.text.clone()].to_owned(), c.column)).collect();
         if let [(only, column)] = names.as_slice()
             && required.len() > 1
-            && only.contains([';', '\t'])
+            && !required.contains(&only.as_str())
         {
-            faults.add(rows.line, *column, "has its columns parted by something else; part them by commas");
+            let (only, needed) = (only.escape_debug(), required.join(","));
+            let why =
+                format!("'{only}' is its only column; needed are {needed}, parted by commas, semicolons, tabs or bars");
+            faults.add(rows.line, *column, why);
             return Err(faults);
         }
         let known: Vec<&str> = required.iter().chain(optional).copied().collect();
@@ -164,6 +174,10 @@ impl<R: Read> Rows<R> {
                 return Err(self.fault(column, "is not UTF-8 here; save the file as UTF-8"));
             }
         };
+        if self.width == 0 {
+            self.delimiter = line.chars().find(|c| DELIMITERS.contains(c)).unwrap_or(',');
+        }
+        let delimiter = self.delimiter;
         let fault =
             |column: u64, message: &str| Err(FileFault { line: self.line, column, message: message.to_owned() });
         let (mut rest, mut column) = (line, 1u64);
@@ -183,11 +197,12 @@ impl<R: Read> Rows<R> {
                     self.text.push('"');
                     (rest, column) = (more, column + 1);
                 }
-                if !(rest.is_empty() || rest.starts_with(',')) {
-                    return fault(column, "follows a quoted cell; a comma or the line's end is needed");
+                if !(rest.is_empty() || rest.starts_with(delimiter)) {
+                    let wanted = delimiter.escape_debug();
+                    return fault(column, &format!("follows a quoted cell; '{wanted}' or the line's end is needed"));
                 }
             } else {
-                let end = rest.find(',').unwrap_or(rest.len());
+                let end = rest.find(delimiter).unwrap_or(rest.len());
                 let (cell, after) = rest.split_at(end);
                 if let Some(at) = cell.find('"') {
                     let at = column + characters(&cell.as_bytes()[..at]);
@@ -198,7 +213,7 @@ impl<R: Read> Rows<R> {
                 rest = after;
             }
             self.cells.push(Cell { text: begin..self.text.len(), column: first });
-            match rest.strip_prefix(',') {
+            match rest.strip_prefix(delimiter) {
                 None => return Ok(()),
                 Some(more) => (rest, column) = (more, column + 1),
             }
@@ -206,11 +221,16 @@ impl<R: Read> Rows<R> {
     }
 }
 
-/// A whole number of a cell.
+/// A whole number of a cell. Spreadsheets write some with a fraction of nothing, `12,00` or `12.0`: one or two zeros are passed
+/// over. Three could be thousands, and are not guessed at.
 pub fn whole_number(text: &str) -> Result<i64, String> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
+    let whole = match text.split_once([',', '.']) {
+        Some((whole, "0" | "00")) => whole,
+        _ => text,
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("'{}' is not a whole number; write digits only", text.escape_debug()));
     }
-    text.parse().map_err(|_| format!("'{text}' is too large a number"))
+    whole.parse().map_err(|_| format!("'{text}' is too large a number"))
 }

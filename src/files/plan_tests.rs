@@ -54,7 +54,7 @@ fn all_faults_of_a_plan_are_named_with_line_and_column() {
          p.csv:6:27: is 9007199254740992; it must lie between 0 and 9007199254740991\n\
          p.csv:7:6: '2026-12-24T08:00' begins no bucket: the resource has day buckets; write the date alone\n\
          p.csv:8:1: has 2 cells; the header has 3 columns\n\
-         p.csv:9:18: follows a quoted cell; a comma or the line's end is needed\n\
+         p.csv:9:18: follows a quoted cell; ',' or the line's end is needed\n\
          p.csv:10:3: is a quote within a cell; quote the whole cell, and write \"\" for a quote\n\
          p.csv:11:1: opens a quoted cell that does not end on its line; close it with '\"'\n\
          p.csv:12:6: '2026-02-30' is not a day of the calendar\n\
@@ -69,13 +69,40 @@ fn the_header_is_checked() {
         ("resource,start\n", "p.csv:1:1: the column 'units' is missing"),
         ("resource,start,units,note\n", "p.csv:1:22: there is no column 'note'; there are resource,start,units"),
         ("resource,start,start,units\n", "p.csv:1:16: the column 'start' is given twice"),
-        ("resource;start;units\n", "p.csv:1:1: has its columns parted by something else; part them by commas"),
+        ("resource;start\n", "p.csv:1:1: the column 'units' is missing"),
+        (
+            "resource:start:units\n",
+            "p.csv:1:1: 'resource:start:units' is its only column; needed are resource,start,units, parted by commas, semicolons, tabs or bars",
+        ),
     ] {
         assert_eq!(read("p.csv", csv.as_bytes(), unknown).expect_err(csv).to_string(), wanted);
     }
     let said =
         read("p.csv", &b"resource,start,units\nd\xc3\xa4,\xff,1\n"[..], unknown).expect_err("not UTF-8").to_string();
     assert_eq!(said, "p.csv:2:4: is not UTF-8 here; save the file as UTF-8");
+}
+
+#[test]
+fn cells_may_be_parted_as_spreadsheets_part_them() {
+    let plain =
+        read("p.csv", &b"resource,start,units\ndays,2026-12-24,12\ndays,2026-12-25,1200\n"[..], shop).expect("good");
+    for delimiter in [";", "\t", "|"] {
+        let csv = format!(
+            "\u{feff}resource{delimiter}start{delimiter}units\r\n\
+             \"days\"{delimiter}2026-12-24{delimiter}12,0\r\ndays{delimiter}2026-12-25{delimiter}\"1200.00\"\r\n"
+        );
+        assert_eq!(read("p.csv", csv.as_bytes(), shop).expect(delimiter), plain);
+        // A delimiter belongs to a file, not to a line.
+        let mixed = format!("resource{delimiter}start{delimiter}units\ndays,2026-12-24,12\n");
+        let said = read("p.csv", mixed.as_bytes(), shop).expect_err(delimiter).to_string();
+        assert_eq!(said, "p.csv:2:1: has 1 cells; the header has 3 columns");
+    }
+    // Twelve thousand, or twelve and nothing? And half a unit is none.
+    for units in ["12,000", "12.000", "12,5", "12.", "12,0,0", ",0"] {
+        let csv = format!("resource;start;units\ndays;2026-12-24;{units}\n");
+        let said = read("p.csv", csv.as_bytes(), shop).expect_err(units).to_string();
+        assert_eq!(said, format!("p.csv:2:17: '{units}' is not a whole number; write digits only"));
+    }
 }
 
 #[test]
