@@ -66,6 +66,7 @@ impl Desk {
         Moment(self.told_at.load(Ordering::Acquire))
     }
 }
+
 /// Tells that a message was not served.
 pub(super) fn refuse(message: Message, why: &LedgerError) {
     match message {

@@ -62,7 +62,7 @@ impl Partition {
         self.fresh(reply);
     }
 
-    pub(super) async fn follow(
+    async fn follow(
         &mut self,
         before: Option<Vec<Element>>,
         own: Vec<Arc<Entry>>,
@@ -108,7 +108,7 @@ impl Partition {
         Ok(())
     }
 
-    pub(super) fn contradicted(&mut self, why: &str) {
+    fn contradicted(&mut self, why: &str) {
         warn!(network = %self.network, why, "the feed does not go on from what is known; the network is read in full");
         self.state.seen = None;
         self.state.recent.clear();
@@ -118,7 +118,7 @@ impl Partition {
     }
 
     /// Reads everything and gives it to the subscriber.
-    pub(super) async fn read_in_full(&mut self) {
+    async fn read_in_full(&mut self) {
         if let Err(e) = self.reset().await {
             self.failed(&e);
         }
@@ -145,7 +145,7 @@ impl Partition {
         Ok(())
     }
 
-    pub(super) fn fresh(&self, reply: &Reply) {
+    fn fresh(&self, reply: &Reply) {
         self.desk.next_due.store(reply.due.map_or(i64::MAX, |due| due.0), Ordering::Release);
         self.desk.told_at.store(reply.at.0, Ordering::Release);
         if let Some(subscriber) = self.shared.subscriber()
