@@ -63,8 +63,8 @@ impl App {
                     });
                 }
             };
-            let resolved = planner::resolve(&view.network, &ask).map_err(AppError::Unknown)?;
-            let free = GivenBack::new(&view.network, &*view, &old.draws, held);
+            let resolved = planner::resolve(&view.network, &ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
+            let free = GivenBack::new(&view.network, &*view, &old.draws, held, old.ask.channel.as_ref());
             let planned = planner::quote(&view.network, &free, &resolved, now, as_of, Detail::Full);
             let answer = planned.answer;
             let wanted = match answer.verdict {

@@ -48,7 +48,7 @@ impl App {
             if resource.kind == Kind::Stock {
                 // Only receipts count: days on which nothing arrives are not listed, earlier ones with something left are.
                 let known = levels.all().iter().take_while(|(index, _)| *index < end);
-                let is_left = |index, level: &BucketLevel| level.balance(resource.standing(index, today)) != 0;
+                let is_left = |index, level: &BucketLevel| level.balance(resource.standing(index, today), now) != 0;
                 for (index, level) in known.filter(|(index, level)| *index >= first || is_left(*index, level)) {
                     rows.push(bucket_row(network, resource, *index, level.clone(), now));
                 }

@@ -15,7 +15,7 @@ impl App {
     ) -> Result<Vec<PromiseDate>, AppError> {
         let now = self.clock.now();
         let view = self.view(network, now)?.view;
-        let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
+        let ask = planner::resolve(&view.network, &request.ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
         Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, now))
     }
 }

@@ -118,6 +118,7 @@ fn told(view: Option<&NetworkView>, entry: &Entry) -> Vec<Event> {
             Change::Reservation(reservation) => Some(Event::Reservation(Arc::clone(reservation))),
             Change::Undone(reservation) => Some(Event::Reservation(Arc::new(undone(reservation, entry.at)))),
             Change::Network { version, .. } => Some(Event::Network(*version)),
+            Change::Offer(offer) => Some(Event::Offer(Arc::clone(&offer.offer.id))),
             Change::Forgotten { .. } => None,
         })
         .collect()

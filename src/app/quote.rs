@@ -60,7 +60,7 @@ impl App {
     fn plan(&self, network: &NetworkId, request: &QuoteRequest) -> Result<Answer, AppError> {
         let now = self.clock.now();
         let Reading { view, as_of } = self.view(network, now)?;
-        let ask = planner::resolve(&view.network, &request.ask).map_err(AppError::Unknown)?;
+        let ask = planner::resolve(&view.network, &request.ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
         Ok(planner::quote(&view.network, &*view, &ask, now, as_of, Detail::Full).answer)
     }
 
@@ -77,7 +77,7 @@ impl App {
         self.give_back_due(network, now, give_up_at).await?;
         for attempt in 1..=MAX_REPLANS {
             let Reading { view, as_of } = self.view(network, now)?;
-            let resolved = match planner::resolve(&view.network, &ask) {
+            let resolved = match planner::resolve(&view.network, &ask, |id| view.has_offer(id)) {
                 Ok(resolved) => resolved,
                 // What was promised before stays promised, also when the network has moved on since.
                 Err(unknown) => {

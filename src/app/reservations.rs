@@ -135,9 +135,14 @@ impl App {
         request: &ReservationsRequest,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), AppError> {
         self.exists(network)?;
-        let filter =
-            ReservationFilter { at_risk: request.at_risk, resource: request.resource.clone(), state: request.state };
-        if let Some(resource) = &filter.resource
+        let filter = ReservationFilter {
+            at_risk: request.at_risk,
+            resources: request.resource.iter().cloned().collect(),
+            state: request.state,
+            live: false,
+            backlog: None,
+        };
+        if let Some(resource) = &request.resource
             && self.view(network, self.clock.now())?.view.network.find_resource(resource.as_str()).is_none()
         {
             return Err(AppError::unknown("resource", "resource", resource.as_str()));

@@ -20,6 +20,8 @@ pub struct BucketRow {
     pub supply: i64,
     /// What is taken and set aside.
     pub level: BucketLevel,
+    /// The instant that this is told for: what is set aside until then is everyone's from then on.
+    pub as_of: Moment,
 }
 
 /// One thing that happened.
@@ -41,6 +43,8 @@ pub enum Event {
     Reservation(Arc<Reservation>),
     /// A bucket, as it then was.
     Bucket(BucketRow),
+    /// An offer was approved or closed.
+    Offer(Arc<str>),
     /// The network's version from then on.
     Network(i64),
 }

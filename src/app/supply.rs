@@ -198,5 +198,6 @@ pub(super) fn bucket_row(
         to: resource.bucketing.end(calendar, index),
         supply: level.supply(resource.standing(index, calendar.day_of(now))),
         level,
+        as_of: now,
     }
 }

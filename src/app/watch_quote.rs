@@ -80,7 +80,7 @@ impl App {
     fn look(&self, network: &NetworkId, ask: &Ask) -> Result<(Moment, Answer), AppError> {
         let now = self.clock.now();
         let Reading { view, as_of } = self.view(network, now)?;
-        let resolved = planner::resolve(&view.network, ask).map_err(AppError::Unknown)?;
+        let resolved = planner::resolve(&view.network, ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
         Ok((now, planner::quote(&view.network, &*view, &resolved, now, as_of, Detail::Full).answer))
     }
 }

@@ -107,6 +107,7 @@ impl AskArgs {
             channel: text(&self.channel),
             offer: text(&self.offer),
             shipments: shipments.into(),
+            min_confidence: None,
             when,
         }
     }

@@ -209,7 +209,7 @@ pub async fn import(args: &ImportArgs, console: &mut Console<'_>) -> Result<Exit
 
 impl Moved {
     fn of(network: &NetworkId, store: &StoreChoice, file: &Path, holdings: &Holdings, entries: u64) -> Moved {
-        let Holdings { snapshot, now, reservations, adjustments } = holdings;
+        let Holdings { snapshot, now, reservations, adjustments, tallies: _ } = holdings;
         Moved {
             network: network.to_string(),
             store: store.to_string(),

@@ -243,6 +243,7 @@ pub async fn list(args: &ReservationsArgs, console: &mut Console<'_>) -> Result<
             page_token: std::mem::take(&mut list.next_page_token),
             at_risk: args.at_risk,
             resource: args.resource.clone().unwrap_or_default(),
+            backlog: false,
             state: args.state.map_or(v1::reservation::State::Unspecified, Into::into).into(),
         };
         let page = client.list_reservations(caller.request(request)).await;

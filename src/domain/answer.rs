@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ask::Line;
 use super::id::ResourceId;
+use super::share::Share;
 use super::time::{Day, Moment};
 
 /// Yes, later, or not at all.
@@ -49,6 +50,8 @@ pub struct Promise {
     pub order_by: Moment,
     /// What leaves from where.
     pub shipments: Vec<Shipment>,
+    /// The share of comparable past promises that were kept; none until enough of them are known.
+    pub confidence: Option<Share>,
 }
 
 /// The resource and period that stands between the ask and a yes.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::share::Share;
 use super::time::{Day, Moment};
 
 /// So many items of one product.
@@ -74,4 +75,6 @@ pub struct Ask {
     pub offer: Option<Arc<str>>,
     /// Together or split.
     pub shipments: Shipments,
+    /// How sure the date must be: the share of comparable past promises that would have been kept with it.
+    pub min_confidence: Option<Share>,
 }

@@ -1,6 +1,7 @@
 //! Buckets: how a resource's time is cut (rule 2), what a bucket holds (rule 3), and the levels the planner reads.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::draw::Pool;
@@ -111,13 +112,56 @@ impl Bucketing {
     }
 }
 
-/// What is set aside for one channel or offer in a bucket and not yet drawn.
+/// What is set aside for one channel or offer in a bucket (rules 17 and 26).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolLevel {
     /// Never `Common`.
     pub pool: Pool,
-    /// Units left in it, at least 0.
-    pub left: i64,
+    /// Units set aside in all, drawn or not, at least 0. Nothing any more once the allocation or offer is over.
+    pub set: i64,
+    /// Units of it that are drawn, by reservations that are held, confirmed or fulfilled. More than `set` where less was set
+    /// aside afterwards.
+    pub used: i64,
+    /// From this instant on, what is left of it is everyone's.
+    pub release_at: Moment,
+}
+
+impl PoolLevel {
+    /// Units left for those it was set aside for: set aside, not drawn, and not released yet.
+    pub fn left(&self, now: Moment) -> i64 {
+        if now < self.release_at { (self.set - self.used).max(0) } else { 0 }
+    }
+
+    /// Whether nothing is set aside and nothing drawn, so that it need not be kept.
+    fn is_nothing(&self) -> bool {
+        self.set == 0 && self.used == 0
+    }
+}
+
+/// What a channel has drawn of a bucket, and may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelLevel {
+    /// Which.
+    pub channel: Arc<str>,
+    /// Units drawn by its reservations, from whatever pool: held, confirmed or fulfilled.
+    pub drawn: i64,
+    /// The most that it may draw, set aside or common; none: no maximum.
+    pub most: Option<i64>,
+}
+
+impl ChannelLevel {
+    fn is_nothing(&self) -> bool {
+        self.drawn == 0 && self.most.is_none()
+    }
+}
+
+/// What a bucket knows of channels and offers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// What is set aside, in the order in which it came.
+    pub pools: Vec<PoolLevel>,
+    /// What channels have drawn, in the order in which they came.
+    pub channels: Vec<ChannelLevel>,
 }
 
 /// What the ledger knows of one bucket. A bucket it knows nothing of is `BucketLevel::default()`.
@@ -131,8 +175,8 @@ pub struct BucketLevel {
     pub confirmed: i64,
     /// Units drawn by fulfilled reservations: used up (rule 22).
     pub fulfilled: i64,
-    /// Set aside and not yet drawn. Mostly none, so behind one pointer.
-    pub pools: Option<Box<Vec<PoolLevel>>>,
+    /// Of channels and offers. Mostly nothing, so behind one pointer; never there and empty.
+    pub shares: Option<Box<Shares>>,
 }
 
 impl BucketLevel {
@@ -146,36 +190,88 @@ impl BucketLevel {
         self.held + self.confirmed + self.fulfilled
     }
 
-    /// All that is set aside and not yet drawn.
-    pub fn set_aside(&self) -> i64 {
-        self.pools().iter().map(|p| p.left).sum()
+    /// All that is set aside at `now` and not yet drawn.
+    pub fn set_aside(&self, now: Moment) -> i64 {
+        self.pools().iter().map(|p| p.left(now)).sum()
     }
 
-    /// The pools with something left in them.
+    /// What is set aside for channels and offers.
     pub fn pools(&self) -> &[PoolLevel] {
-        self.pools.as_deref().map_or(&[], Vec::as_slice)
+        self.shares.as_deref().map_or(&[], |s| s.pools.as_slice())
     }
 
-    /// The bucket's balance: supply less all that is drawn and all that is set aside (rule 3). Below zero: over-committed.
-    pub fn balance(&self, standing: i64) -> i64 {
-        self.supply(standing) - self.drawn() - self.set_aside()
+    /// What is set aside for one of them.
+    pub fn pool(&self, pool: &Pool) -> Option<&PoolLevel> {
+        self.pools().iter().find(|p| p.pool == *pool)
     }
 
-    /// What can be drawn from one pool: its rest, or the common balance; nothing where the balance is below zero.
-    pub fn available(&self, standing: i64, pool: &Pool) -> i64 {
-        let balance = self.balance(standing);
+    /// What channels have drawn.
+    pub fn channels(&self) -> &[ChannelLevel] {
+        self.shares.as_deref().map_or(&[], |s| s.channels.as_slice())
+    }
+
+    /// The bucket's balance at `now`: supply less all that is drawn and all that is set aside (rule 3). Below zero: over-committed.
+    pub fn balance(&self, standing: i64, now: Moment) -> i64 {
+        self.supply(standing) - self.drawn() - self.set_aside(now)
+    }
+
+    /// What can be drawn from one pool at `now`: what is left of it, or the common balance; nothing where the balance is below zero.
+    pub fn available(&self, standing: i64, pool: &Pool, now: Moment) -> i64 {
+        let balance = self.balance(standing, now);
         if balance < 0 {
             return 0;
         }
         match pool {
             Pool::Common => balance,
-            own => self.pools().iter().find(|p| p.pool == *own).map_or(0, |p| p.left),
+            own => self.pool(own).map_or(0, |p| p.left(now)),
+        }
+    }
+
+    /// What the channel may still draw, whatever is there; none: as much as it likes.
+    pub fn room_of(&self, channel: &str) -> Option<i64> {
+        let own = self.channels().iter().find(|c| *c.channel == *channel)?;
+        own.most.map(|most| (most - own.drawn).max(0))
+    }
+
+    /// The entry of a pool, made where there is none.
+    pub fn pool_mut(&mut self, pool: &Pool) -> &mut PoolLevel {
+        let pools = &mut self.shares.get_or_insert_default().pools;
+        let at = pools.iter().position(|p| p.pool == *pool).unwrap_or_else(|| {
+            pools.push(PoolLevel { pool: pool.clone(), set: 0, used: 0, release_at: Moment(0) });
+            pools.len() - 1
+        });
+        &mut pools[at]
+    }
+
+    /// The entry of a channel, made where there is none.
+    pub fn channel_mut(&mut self, channel: &Arc<str>) -> &mut ChannelLevel {
+        let channels = &mut self.shares.get_or_insert_default().channels;
+        let at = channels.iter().position(|c| c.channel == *channel).unwrap_or_else(|| {
+            channels.push(ChannelLevel { channel: Arc::clone(channel), drawn: 0, most: None });
+            channels.len() - 1
+        });
+        &mut channels[at]
+    }
+
+    /// Drops entries that say nothing: to be called after `pool_mut` and `channel_mut`, so that equal levels are equal.
+    pub fn tidy(&mut self) {
+        if let Some(shares) = self.shares.as_deref_mut() {
+            shares.pools.retain(|p| !p.is_nothing());
+            shares.channels.retain(|c| !c.is_nothing());
+            if shares.pools.is_empty() && shares.channels.is_empty() {
+                self.shares = None;
+            }
         }
     }
 
     /// Whether live reservations draw on it.
     pub fn carries_reservations(&self) -> bool {
         self.held > 0 || self.confirmed > 0
+    }
+
+    /// Units that are drawn beyond the supply: what rule 24 puts at risk.
+    pub fn uncovered(&self, standing: i64) -> i64 {
+        (self.drawn() - self.supply(standing)).max(0)
     }
 }
 

@@ -94,3 +94,26 @@ pub const MAX_FILE_DEPTH: usize = 64;
 pub const MAX_CSV_LINE_BYTES: usize = 64 * 1024;
 /// Faults of one file that are shown; the rest is counted.
 pub const MAX_SHOWN_FAULTS: usize = 1_000;
+/// Days of one offer: a season and its eve.
+pub const MAX_OFFER_DAYS: i32 = 400;
+/// Zones of one offer.
+pub const MAX_OFFER_ZONES: usize = 1_000;
+/// Expected orders of one offer: beyond it, a slip of the pen.
+pub const MAX_OFFER_ORDERS: i64 = 1_000_000_000;
+/// Buckets that one approval sets units aside in: bounds one step of the ledger.
+pub const MAX_ENVELOPE: usize = 10_000;
+/// Offers of one network that are remembered, closed ones included.
+pub const MAX_OFFERS: usize = 10_000;
+/// Changes of supply that one check supposes.
+pub const MAX_SUPPOSED: usize = 1_000;
+/// Longest time before a bucket begins at which what is set aside goes back, in hours: a year.
+pub const MAX_RELEASE_HOURS: i32 = 24 * 366;
+/// Fulfilments of one report (contract).
+pub const MAX_FULFILMENTS: usize = 1_000;
+/// Reservations that one Repromise looks at when the caller does not say (contract), and at most.
+pub const MAX_REPROMISED: i32 = 1_000;
+/// Comparable past promises that must be known before a confidence is told: with fewer, one late van changes it by more than
+/// three points.
+pub const MIN_COMPARABLE: i64 = 30;
+/// Days late that are told apart in the record of what was kept; later ones count as so many.
+pub const MAX_DAYS_LATE: i32 = 15;

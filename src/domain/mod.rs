@@ -9,5 +9,7 @@ pub mod faults;
 pub mod id;
 pub mod limits;
 pub mod network;
+pub mod offer;
 pub mod reservation;
+pub mod share;
 pub mod time;

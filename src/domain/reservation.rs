@@ -19,7 +19,7 @@ pub enum State {
     Released,
     /// Given back at `expires_at`.
     Expired,
-    /// Delivered; its draws are used up.
+    /// Delivered; its draws are used up (rule 22).
     Fulfilled,
 }
 
@@ -59,7 +59,8 @@ pub struct Change {
     pub state: State,
     /// The date promised since then.
     pub date: Day,
-    /// "held", "confirmed", "released", "expired", "extended", "amended", "retaken".
+    /// "held", "confirmed", "released", "expired", "extended", "amended", "retaken", "at risk", "safe again", "re-promised" (another
+    /// date), "re-planned" (other draws for the same date), "fixed", "not fixed", "shipped", "fulfilled".
     pub what: Arc<str>,
     /// The caller's reason, where one was given.
     pub reason: Arc<str>,
@@ -101,6 +102,12 @@ pub struct Reservation {
     pub reference: Arc<str>,
     /// Capacity behind it was lost after it was promised (rule 24).
     pub at_risk: bool,
+    /// Its date is never moved without being asked for by name.
+    pub fixed: bool,
+    /// When its last shipment left, once that was reported: from then on it is neither released, amended nor re-promised.
+    pub shipped_at: Option<Moment>,
+    /// When its last shipment arrived, once that was reported.
+    pub delivered_at: Option<Moment>,
     /// Grows by one at every change; 1 at first.
     pub version: i64,
     /// The date first promised.
@@ -113,4 +120,21 @@ pub struct Reservation {
     pub amendments: Vec<Amendment>,
     /// All that became of it, oldest first.
     pub history: Vec<Change>,
+}
+
+impl Reservation {
+    /// The day by which it is judged to be kept or late: the date first promised, or the one that its caller agreed to when it
+    /// was last amended. Being re-promised does not change it.
+    pub fn judged_by(&self) -> Day {
+        let agreed = |change: &&Change| matches!(&*change.what, "held" | "amended" | "retaken");
+        self.history.iter().rev().find(agreed).map_or(self.first_date, |change| change.date)
+    }
+
+    /// Whether it is confirmed work that should be over and was not reported as shipped or delivered.
+    pub fn is_backlog(&self, now: Moment) -> bool {
+        self.state == State::Confirmed
+            && self.shipped_at.is_none()
+            && self.promise.ships_at <= now
+            && self.draws.iter().all(|draw| draw.to <= now)
+    }
 }

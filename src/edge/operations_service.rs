@@ -113,6 +113,13 @@ impl OperationsService for Operations {
         Err(not_yet("Repromise"))
     }
 
+    async fn fix_reservation(
+        &self,
+        _request: Request<v1::FixReservationRequest>,
+    ) -> Result<Response<v1::FixReservationResponse>, Status> {
+        Err(not_yet("FixReservation"))
+    }
+
     async fn report_fulfilment(
         &self,
         _request: Request<v1::ReportFulfilmentRequest>,

@@ -13,6 +13,7 @@ use crate::domain::answer::{
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::draw::Draw;
 use crate::domain::reservation::{Change, Reservation, State};
+use crate::domain::share::Share;
 use crate::domain::time::{Moment, SECOND};
 use crate::proto::v1;
 
@@ -105,10 +106,13 @@ pub fn reservation(r: &Reservation) -> v1::Reservation {
         at_risk: r.at_risk,
         version: r.version,
         first_date: r.first_date.to_string(),
+        fixed: r.fixed,
+        shipped_at: r.shipped_at.map(timestamp),
+        delivered_at: r.delivered_at.map(timestamp),
     }
 }
 
-/// A promise. Its confidence is not known yet.
+/// A promise.
 pub fn promise(p: &Promise) -> v1::Promise {
     v1::Promise {
         date: p.date.to_string(),
@@ -117,7 +121,7 @@ pub fn promise(p: &Promise) -> v1::Promise {
         ships_at: stamp(p.ships_at),
         order_by: stamp(p.order_by),
         shipments: p.shipments.iter().map(shipment).collect(),
-        confidence: None,
+        confidence: p.confidence.map(Share::as_f64),
     }
 }
 
@@ -192,6 +196,7 @@ pub fn ask(a: &Ask) -> v1::Ask {
         channel: text(&a.channel),
         offer: text(&a.offer),
         shipments: shipments.into(),
+        min_confidence: a.min_confidence.map(Share::as_f64),
         when,
     }
 }
@@ -235,7 +240,18 @@ pub fn promise_date(d: &PromiseDate) -> v1::PromiseDate {
 /// says: available is supply less held, confirmed and allocated.
 pub fn bucket(b: &BucketRow) -> v1::Bucket {
     let confirmed = b.level.confirmed + b.level.fulfilled;
-    let allocated = b.level.set_aside();
+    let allocated = b.level.set_aside(b.as_of);
+    let pools = b.level.pools().iter().map(|p| v1::BucketPool {
+        pool: p.pool.to_string(),
+        units: p.set,
+        left: p.left(b.as_of),
+        release_at: (p.release_at > Moment(0)).then(|| timestamp(p.release_at)),
+    });
+    let channels = b.level.channels().iter().map(|c| v1::BucketChannel {
+        channel: c.channel.to_string(),
+        drawn: c.drawn,
+        max_units: c.most,
+    });
     v1::Bucket {
         resource: b.resource.as_str().to_owned(),
         from: stamp(b.from),
@@ -245,6 +261,8 @@ pub fn bucket(b: &BucketRow) -> v1::Bucket {
         confirmed,
         allocated,
         available: b.supply - b.level.held - confirmed - allocated,
+        pools: pools.collect(),
+        channels: channels.collect(),
     }
 }
 
@@ -253,6 +271,7 @@ pub fn event(row: &EventRow) -> v1::WatchEventsResponse {
     let event = match &row.event {
         Event::Reservation(r) => v1::watch_events_response::Event::ReservationChanged(reservation(r)),
         Event::Bucket(b) => v1::watch_events_response::Event::BucketChanged(bucket(b)),
+        Event::Offer(id) => v1::watch_events_response::Event::OfferChanged(id.to_string()),
         Event::Network(version) => v1::watch_events_response::Event::NetworkVersion(*version),
     };
     v1::WatchEventsResponse { cursor: row.cursor.to_string(), at: stamp(row.at), event: Some(event) }

@@ -1,12 +1,13 @@
 //! The audit: every bucket is worked out anew from the reservations that draw on it. Pure: what is read, and what is done about
 //! it, is the business of [`super::stewardship`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::domain::bucket::{BucketLevel, PoolLevel};
+use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::Pool;
 use crate::domain::id::ResourceId;
 use crate::domain::reservation::{Reservation, State as Life};
@@ -24,8 +25,10 @@ pub enum Counter {
     Confirmed,
     /// Units drawn by fulfilled reservations.
     Fulfilled,
-    /// Units left in a pool.
+    /// Units drawn of what is set aside for somebody.
     Pool(Pool),
+    /// Units drawn by a channel.
+    Channel(Arc<str>),
 }
 
 impl fmt::Display for Counter {
@@ -34,8 +37,8 @@ impl fmt::Display for Counter {
             Counter::Held => f.write_str("held"),
             Counter::Confirmed => f.write_str("confirmed"),
             Counter::Fulfilled => f.write_str("fulfilled"),
-            Counter::Pool(Pool::Common) => f.write_str("left in common"),
-            Counter::Pool(pool) => write!(f, "left in {pool}"),
+            Counter::Pool(pool) => write!(f, "drawn of {pool}"),
+            Counter::Channel(channel) => write!(f, "drawn by channel {channel}"),
         }
     }
 }
@@ -67,11 +70,7 @@ impl Drift {
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Drift { resource, index, counter, has, should } = self;
-        write!(f, "bucket {index} of {resource} has {has} {counter}, ")?;
-        match counter {
-            Counter::Pool(_) => write!(f, "which should be {should}"),
-            Counter::Held | Counter::Confirmed | Counter::Fulfilled => write!(f, "its reservations draw {should}"),
-        }
+        write!(f, "bucket {index} of {resource} has {has} {counter}, its reservations draw {should}")
     }
 }
 
@@ -149,7 +148,7 @@ pub fn audit(holdings: &Holdings, standing: impl Fn(&ResourceId, i32) -> Option<
                 index: *index,
                 supply,
                 drawn: sums.held + sums.confirmed + fulfilled,
-                set_aside: pools(level).into_iter().map(|(_, _, should)| should).sum(),
+                set_aside: level.set_aside(holdings.now),
             };
             if short.balance() < 0 {
                 below_zero.push(short);
@@ -162,7 +161,7 @@ pub fn audit(holdings: &Holdings, standing: impl Fn(&ResourceId, i32) -> Option<
         drifts: drawn.compare(levels),
         below_zero,
         buckets: levels().map(|(_, levels)| levels.len()).sum::<usize>() + unknown,
-        reservations: reservations().filter(|r| draws(r.state).is_some()).count(),
+        reservations: reservations().filter(|r| draws(r.state)).count(),
     }
 }
 
@@ -190,8 +189,16 @@ pub fn mend(state: &mut State, repairs: &[Repair]) -> Vec<Change> {
             Counter::Held => level.held = (level.held.saturating_add(*by)).max(0),
             Counter::Confirmed => level.confirmed = (level.confirmed.saturating_add(*by)).max(0),
             Counter::Fulfilled => level.fulfilled = (level.fulfilled.saturating_add(*by)).max(0),
-            Counter::Pool(pool) => mend_pool(&mut level, pool, *by),
+            Counter::Pool(pool) => {
+                let own = level.pool_mut(pool);
+                own.used = own.used.saturating_add(*by).max(0);
+            }
+            Counter::Channel(channel) => {
+                let own = level.channel_mut(channel);
+                own.drawn = own.drawn.saturating_add(*by).max(0);
+            }
         }
+        level.tidy();
         if level == before {
             continue;
         }
@@ -207,74 +214,45 @@ pub fn mend(state: &mut State, repairs: &[Repair]) -> Vec<Change> {
     changed.collect()
 }
 
-/// Leaves one entry of the pool, with what all of them had and `by` more; none of common, which is no pool.
-fn mend_pool(level: &mut BucketLevel, pool: &Pool, by: i64) {
-    let mut pools: Vec<PoolLevel> = level.pools().to_vec();
-    let at = pools.iter().position(|p| p.pool == *pool).unwrap_or(pools.len());
-    let left: i64 = pools.iter().filter(|p| p.pool == *pool).map(|p| p.left).sum();
-    let was_there = at < pools.len();
-    pools.retain(|p| p.pool != *pool);
-    let left = left.saturating_add(by).max(0);
-    if *pool != Pool::Common && (was_there || left > 0) {
-        pools.insert(at, PoolLevel { pool: pool.clone(), left });
-    }
-    level.pools = (!pools.is_empty()).then(|| Box::new(pools));
-}
-
-/// A bucket's pools, each once, with what its entries have and what they should: a pool is listed once, is never common and
-/// never below zero.
-fn pools(level: &BucketLevel) -> Vec<(&Pool, i64, i64)> {
-    let mut sums: Vec<(&Pool, i64, i64)> = Vec::new();
-    for p in level.pools() {
-        match sums.iter_mut().find(|(pool, ..)| **pool == p.pool) {
-            // Only the first entry of a pool is ever drawn from.
-            Some((_, has, _)) => *has += p.left,
-            None => sums.push((&p.pool, p.left, if p.pool == Pool::Common { 0 } else { p.left.max(0) })),
-        }
-    }
-    sums
-}
-
-/// Which number of a bucket the draws of a reservation in this state are in.
-fn draws(state: Life) -> Option<Counter> {
-    match state {
-        Life::Held => Some(Counter::Held),
-        Life::Confirmed => Some(Counter::Confirmed),
-        Life::Fulfilled => Some(Counter::Fulfilled),
-        Life::Released | Life::Expired => None,
-    }
-}
-
 /// Units that reservations draw on one bucket.
-#[derive(Clone, Copy, Default)]
-struct Sums {
+#[derive(Clone, Default)]
+struct Sums<'a> {
     held: i64,
     confirmed: i64,
     fulfilled: i64,
+    /// Of each pool but common, in any state.
+    pools: BTreeMap<&'a Pool, i64>,
+    /// By each channel, in any state.
+    channels: BTreeMap<&'a Arc<str>, i64>,
 }
 
 /// What reservations draw, by bucket.
-struct Drawn<'a>(BTreeMap<(&'a ResourceId, i32), Sums>);
+struct Drawn<'a>(BTreeMap<(&'a ResourceId, i32), Sums<'a>>);
 
 impl<'a> Drawn<'a> {
     fn by(reservations: impl IntoIterator<Item = &'a Reservation>) -> Drawn<'a> {
-        let mut drawn: BTreeMap<(&ResourceId, i32), Sums> = BTreeMap::new();
-        for r in reservations {
-            let Some(counter) = draws(r.state) else { continue };
+        let mut drawn: BTreeMap<(&ResourceId, i32), Sums<'_>> = BTreeMap::new();
+        for r in reservations.into_iter().filter(|r| draws(r.state)) {
             for d in r.draws.iter() {
                 let sums = drawn.entry((&d.resource, d.index)).or_default();
-                match counter {
-                    Counter::Held => sums.held += d.units,
-                    Counter::Confirmed => sums.confirmed += d.units,
-                    Counter::Fulfilled | Counter::Pool(_) => sums.fulfilled += d.units,
+                *match r.state {
+                    Life::Held => &mut sums.held,
+                    Life::Confirmed => &mut sums.confirmed,
+                    Life::Fulfilled | Life::Released | Life::Expired => &mut sums.fulfilled,
+                } += d.units;
+                if d.pool != Pool::Common {
+                    *sums.pools.entry(&d.pool).or_default() += d.units;
+                }
+                if let Some(channel) = &r.ask.channel {
+                    *sums.channels.entry(channel).or_default() += d.units;
                 }
             }
         }
         Drawn(drawn)
     }
 
-    fn of(&self, resource: &ResourceId, index: i32) -> Sums {
-        self.0.get(&(resource, index)).copied().unwrap_or_default()
+    fn of(&self, resource: &ResourceId, index: i32) -> Sums<'a> {
+        self.0.get(&(resource, index)).cloned().unwrap_or_default()
     }
 
     /// Live draws on buckets that are not known at all. Buckets of the past are forgotten when nothing live draws on them, so
@@ -282,13 +260,13 @@ impl<'a> Drawn<'a> {
     fn beyond<'l>(
         &self,
         levels: impl Iterator<Item = (&'l ResourceId, &'l [(i32, BucketLevel)])>,
-    ) -> impl Iterator<Item = (&'a ResourceId, i32, Sums)> {
+    ) -> impl Iterator<Item = (&'a ResourceId, i32, Sums<'a>)> {
         let known: FxHashSet<(&ResourceId, i32)> =
             levels.flat_map(|(resource, levels)| levels.iter().map(move |(index, _)| (resource, *index))).collect();
         let beyond = self.0.iter().filter(|((resource, index), sums)| {
             (sums.held != 0 || sums.confirmed != 0) && !known.contains(&(*resource, *index))
         });
-        beyond.map(|((resource, index), sums)| (*resource, *index, *sums)).collect::<Vec<_>>().into_iter()
+        beyond.map(|((resource, index), sums)| (*resource, *index, sums.clone())).collect::<Vec<_>>().into_iter()
     }
 
     fn compare<'l, L>(&self, levels: impl Fn() -> L) -> Vec<Drift>
@@ -296,30 +274,53 @@ impl<'a> Drawn<'a> {
         L: Iterator<Item = (&'l ResourceId, &'l [(i32, BucketLevel)])>,
     {
         let mut drifts = Vec::new();
-        let mut note = |resource: &ResourceId, index: i32, counter: Counter, has: i64, should: i64| {
-            if has != should {
-                drifts.push(Drift { resource: resource.clone(), index, counter, has, should });
-            }
-        };
         for (resource, levels) in levels() {
             for (index, level) in levels {
-                let sums = self.of(resource, *index);
-                note(resource, *index, Counter::Held, level.held, sums.held);
-                note(resource, *index, Counter::Confirmed, level.confirmed, sums.confirmed);
-                // What is used up stays so, long after its reservations are forgotten: there may be more, but not less.
-                let fulfilled = level.fulfilled.max(sums.fulfilled);
-                note(resource, *index, Counter::Fulfilled, level.fulfilled, fulfilled);
-                for (pool, has, should) in pools(level) {
-                    note(resource, *index, Counter::Pool(pool.clone()), has, should);
-                }
+                note(&mut drifts, resource, *index, level, &self.of(resource, *index));
             }
         }
         for (resource, index, sums) in self.beyond(levels()) {
-            note(resource, index, Counter::Held, 0, sums.held);
-            note(resource, index, Counter::Confirmed, 0, sums.confirmed);
+            let live = Sums { fulfilled: 0, ..sums };
+            note(&mut drifts, resource, index, &BucketLevel::default(), &live);
         }
         drifts.sort_by(|a, b| (&a.resource, a.index, &a.counter).cmp(&(&b.resource, b.index, &b.counter)));
         drifts
+    }
+}
+
+/// Notes the numbers of a bucket that differ from what its reservations draw.
+fn note(drifts: &mut Vec<Drift>, resource: &ResourceId, index: i32, level: &BucketLevel, sums: &Sums<'_>) {
+    let mut compare = |counter: Counter, has: i64, should: i64| {
+        if has != should {
+            drifts.push(Drift { resource: resource.clone(), index, counter, has, should });
+        }
+    };
+    compare(Counter::Held, level.held, sums.held);
+    compare(Counter::Confirmed, level.confirmed, sums.confirmed);
+    // What is used up stays so, long after its reservations are forgotten: there may be more, but not less.
+    let fulfilled = level.fulfilled.max(sums.fulfilled);
+    compare(Counter::Fulfilled, level.fulfilled, fulfilled);
+    // Who drew what was forgotten is not known any more, so as much more may be counted for a pool or a channel.
+    let forgotten = fulfilled - sums.fulfilled;
+    let within = |has: i64, drawn: i64| has.clamp(drawn, drawn + forgotten);
+    let pools = level.pools().iter().map(|p| &p.pool).chain(sums.pools.keys().copied());
+    for pool in pools.collect::<BTreeSet<_>>() {
+        let has = level.pool(pool).map_or(0, |p| p.used);
+        compare(Counter::Pool(pool.clone()), has, within(has, sums.pools.get(pool).copied().unwrap_or_default()));
+    }
+    let channels = level.channels().iter().map(|c| &c.channel).chain(sums.channels.keys().copied());
+    for channel in channels.collect::<BTreeSet<_>>() {
+        let has = level.channels().iter().find(|c| c.channel == *channel).map_or(0, |c| c.drawn);
+        let drawn = sums.channels.get(channel).copied().unwrap_or_default();
+        compare(Counter::Channel(Arc::clone(channel)), has, within(has, drawn));
+    }
+}
+
+/// Whether reservations in this state draw on buckets.
+fn draws(state: Life) -> bool {
+    match state {
+        Life::Held | Life::Confirmed | Life::Fulfilled => true,
+        Life::Released | Life::Expired => false,
     }
 }
 

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use super::tally::Tallies;
 use crate::domain::answer::{Answer, Bottleneck, Promise, Verdict};
 use crate::domain::ask::Ask;
 use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::Take;
 use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{Fingerprint, Reservation, State};
-use crate::domain::time::{Moment, Span};
+use crate::domain::time::{Day, Moment, Span};
 
 /// One step that is made whole or not at all. Each begins by giving back what is due (rule 21).
 #[derive(Clone, Debug)]
@@ -52,6 +54,39 @@ pub enum Command {
     SetSupply(SetSupply),
     /// Changes the supply of buckets by a number.
     AdjustSupply(Box<AdjustSupply>),
+    /// Sets part of a resource aside for a channel, and says how much it may draw.
+    SetAllocation(Box<SetAllocation>),
+    /// Sets an offer's envelope aside (rule 26).
+    ApproveOffer(Box<ApproveOffer>),
+    /// Ends an offer: what was not drawn of its envelope goes back to common capacity.
+    CloseOffer {
+        /// Which.
+        id: Arc<str>,
+    },
+    /// Marks a reservation as at risk, or takes the mark away (rule 24).
+    Mark {
+        /// Which.
+        id: ReservationId,
+        /// The version that this was worked out for; another: `Refusal::ReservationChanged`.
+        version: i64,
+        /// Whether it is at risk.
+        at_risk: bool,
+    },
+    /// Gives a reservation other draws, and where it must be another date, in one step. Its mark goes.
+    Repromise(Box<Repromise>),
+    /// Marks a reservation as one whose date is never moved without being asked for, or takes that away.
+    Fix {
+        /// Which.
+        id: ReservationId,
+        /// Whether it is fixed.
+        fixed: bool,
+        /// The caller's reason; may be empty.
+        reason: Arc<str>,
+    },
+    /// A reservation's goods left, or arrived (rule 22).
+    Fulfil(Box<Fulfil>),
+    /// Adds to tallies: what was counted where nothing was taken.
+    Count(Tallies),
     /// Replaces the network's document.
     ApplyNetwork(ApplyNetwork),
     /// Drops what is known of past capacity buckets that no live reservation draws on.
@@ -174,6 +209,81 @@ pub struct AdjustSupply {
     pub reason: Arc<str>,
 }
 
+/// See [`Command::SetAllocation`].
+#[derive(Clone, Debug)]
+pub struct SetAllocation {
+    /// Makes the call safe to repeat; none: each command counts.
+    pub request_id: Option<ReservationId>,
+    /// The digest of the request.
+    pub fingerprint: Fingerprint,
+    /// The version of the network that the bucket numbers and standing units are true for.
+    pub network_version: i64,
+    /// The channel.
+    pub channel: Arc<str>,
+    /// Which resource.
+    pub resource: ResourceId,
+    /// The first bucket.
+    pub first: i32,
+    /// One a bucket, from the first on.
+    pub buckets: Vec<Allocation>,
+}
+
+/// What a channel is allotted of one bucket, in place of what it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The standing units of the bucket: its supply where none was set.
+    pub standing: i64,
+    /// Units set aside in all: what the channel drew of them before counts. What is set aside beyond what is left of it now must be
+    /// there in common (rule 26's "from common capacity").
+    pub units: i64,
+    /// When what is left of it is everyone's.
+    pub release_at: Moment,
+    /// The most that the channel may draw, set aside or common, what it drew before counted; none: no maximum.
+    pub most: Option<i64>,
+}
+
+/// See [`Command::ApproveOffer`].
+#[derive(Clone, Debug)]
+pub struct ApproveOffer {
+    /// The version of the network that the bucket numbers and standing units are true for.
+    pub network_version: i64,
+    /// The offer; its version is 1, its stage approved, `approved_at` is set by the ledger. If there is one of this id: the same if it
+    /// came of the same request (rule 20), else `Refusal::AlreadyExists`.
+    pub offer: Arc<ApprovedOffer>,
+    /// For each bucket of its envelope, in their order: the standing units.
+    pub standing: Vec<i64>,
+    /// For each bucket of its envelope, in their order: when what is left there is everyone's.
+    pub release_at: Vec<Moment>,
+}
+
+/// See [`Command::Repromise`].
+#[derive(Clone, Debug)]
+pub struct Repromise {
+    /// Which.
+    pub id: ReservationId,
+    /// The version of the reservation that the plan was made on; another: `Refusal::ReservationChanged`.
+    pub version: i64,
+    /// As in [`Hold`].
+    pub network_version: i64,
+    /// What is promised from now on.
+    pub promise: Arc<Promise>,
+    /// What it takes in place of the present draws.
+    pub takes: Vec<Take>,
+}
+
+/// See [`Command::Fulfil`].
+#[derive(Clone, Debug)]
+pub struct Fulfil {
+    /// Which.
+    pub id: ReservationId,
+    /// When its last shipment left, if that is reported.
+    pub shipped_at: Option<Moment>,
+    /// When its last shipment arrived, and the civil day of that in the zone, if that is reported: it is fulfilled then.
+    pub delivered: Option<(Moment, Day)>,
+    /// The site, zone and service of each of its shipments, each once: what it counts for in the record (`tally::record`).
+    pub ways: Vec<(Arc<str>, Arc<str>, Arc<str>)>,
+}
+
 /// See [`Command::ApplyNetwork`].
 #[derive(Clone, Debug)]
 pub struct ApplyNetwork {
@@ -212,12 +322,19 @@ pub enum Outcome {
         /// Buckets.
         buckets: i64,
     },
-    /// The buckets as they now are, in the order of the command; of a repeat, as they were then.
+    /// The buckets as they now are, in the order of the command, after an adjustment or an allocation; of a repeat, as they were then.
     SupplyAdjusted {
         /// The first bucket.
         first: i32,
         /// One level a bucket.
         levels: Arc<[BucketLevel]>,
+    },
+    /// An offer as it now is, changed by this command or by an earlier one like it.
+    Offer {
+        /// As it now is.
+        offer: Arc<ApprovedOffer>,
+        /// Whether an earlier command had done it.
+        repeated: bool,
     },
     /// The network's version from now on.
     NetworkApplied {
@@ -233,7 +350,7 @@ pub enum Outcome {
 /// Why a command changed nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// There is no reservation of this id.
+    /// There is no reservation, or no offer, of this id.
     NotFound,
     /// The request id names another request (rule 20).
     AlreadyExists,
@@ -253,6 +370,10 @@ pub enum Refusal {
     },
     /// The amendment was planned on another version of the reservation.
     ReservationChanged,
+    /// The reservation's goods have left: it is neither released, amended nor re-promised.
+    Shipped,
+    /// The network has `MAX_OFFERS` offers.
+    TooManyOffers,
     /// The reservation has been amended `MAX_AMENDMENTS` times.
     TooManyAmendments,
     /// Live reservations draw on these resources, so they can't be dropped.
@@ -281,8 +402,15 @@ impl Command {
             | Command::Undo { id }
             | Command::Recall { id, .. } => Some(id),
             Command::Amend(c) => Some(&c.id),
+            Command::Mark { id, .. } | Command::Fix { id, .. } => Some(id),
+            Command::Repromise(c) => Some(&c.id),
+            Command::Fulfil(c) => Some(&c.id),
             Command::SetSupply(_)
             | Command::AdjustSupply(_)
+            | Command::SetAllocation(_)
+            | Command::ApproveOffer(_)
+            | Command::CloseOffer { .. }
+            | Command::Count(_)
             | Command::ApplyNetwork(_)
             | Command::Forget { .. }
             | Command::Tick => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ResourceId};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
 
@@ -44,6 +45,8 @@ pub enum Change {
     Reservation(Arc<Reservation>),
     /// A reservation that nobody was told of was undone: it is as though it had never been.
     Undone(Arc<Reservation>),
+    /// An offer was approved or closed.
+    Offer(Arc<ApprovedOffer>),
     /// The network's document.
     Network {
         /// Its version.
@@ -68,6 +71,8 @@ pub struct Snapshot {
     pub applied_at: Moment,
     /// Every bucket that something is known of.
     pub buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
+    /// Every offer.
+    pub offers: Vec<Arc<ApprovedOffer>>,
 }
 
 /// Follows the feed: the view. Calls are short and never block; those about one network come from one task, in order.

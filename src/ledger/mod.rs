@@ -13,6 +13,7 @@ pub mod rules;
 pub mod state;
 pub mod stewardship;
 pub mod stored_file;
+pub mod tally;
 mod told;
 pub mod transition;
 
@@ -25,6 +26,7 @@ use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
 use command::{Command, Outcome};
 use feed::{Cursor, Entry, Subscriber};
+use tally::Tallies;
 
 /// Keeps what was taken. All calls may be made from any task; a dropped call never cuts a command in half.
 #[async_trait]
@@ -58,6 +60,9 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), LedgerError>;
 
+    /// The tallies whose names begin with `prefix`, in no order, as last acknowledged. A tally that was never added to is not there.
+    async fn tallies(&self, network: &NetworkId, prefix: &str) -> Result<Tallies, LedgerError>;
+
     /// Entries of the change feed after the cursor, oldest first, at most `limit`; fewer, down to none, when there are
     /// no more. A cursor older than the oldest kept entry goes on at the oldest.
     async fn entries(&self, network: &NetworkId, after: Cursor, limit: usize) -> Result<Vec<Arc<Entry>>, LedgerError>;
@@ -84,12 +89,16 @@ pub trait Ledger: Send + Sync + 'static {
 /// Which reservations are listed; all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct ReservationFilter {
-    /// Only those at risk.
+    /// Only those at risk. Back ends find them without looking at all others.
     pub at_risk: bool,
-    /// Only those that draw (or drew) on this resource.
-    pub resource: Option<ResourceId>,
+    /// Only those that draw (or drew) on one of these resources; empty: on any.
+    pub resources: Vec<ResourceId>,
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only those that are held or confirmed.
+    pub live: bool,
+    /// Only confirmed work that should be over by this instant and was not reported as shipped or delivered.
+    pub backlog: Option<Moment>,
 }
 
 impl ReservationFilter {
@@ -97,7 +106,9 @@ impl ReservationFilter {
     pub fn matches(&self, reservation: &Reservation) -> bool {
         (!self.at_risk || reservation.at_risk)
             && self.state.is_none_or(|state| reservation.state == state)
-            && self.resource.as_ref().is_none_or(|resource| reservation.draws.iter().any(|d| d.resource == *resource))
+            && (!self.live || reservation.state.is_live())
+            && self.backlog.is_none_or(|now| reservation.is_backlog(now))
+            && (self.resources.is_empty() || reservation.draws.iter().any(|d| self.resources.contains(&d.resource)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! again for something else and unknown fields are passed over, so that two versions of the service can share a store.
 
 mod form;
+mod offer;
 
 use std::sync::Arc;
 
@@ -9,11 +10,14 @@ use prost::Message;
 
 use crate::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
-use crate::domain::bucket::{BucketLevel, PoolLevel};
+use crate::domain::bucket::{BucketLevel, ChannelLevel, PoolLevel, Shares};
 use crate::domain::draw::{Draw, Pool};
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::reservation::{self, Amendment, Fingerprint, Reservation, State};
+use crate::domain::share::Share;
 use crate::domain::time::{Day, Moment};
+
+pub use offer::{read_offer, write_offer};
 
 use super::feed::{Change, Entry};
 use super::state::Adjustment;
@@ -95,6 +99,17 @@ pub fn read_reservation(bytes: &[u8]) -> Read<Reservation> {
     reservation_of(decode("reservation", bytes)?)
 }
 
+/// Writes a tally, for where no key has its name.
+pub fn write_tally(name: &str, number: i64) -> Vec<u8> {
+    form::Tally { name: text(name), number }.encode_to_vec()
+}
+
+/// Reads a tally.
+pub fn read_tally(bytes: &[u8]) -> Read<(Arc<str>, i64)> {
+    let form::Tally { name, number } = decode("tally", bytes)?;
+    Ok((name.into(), number))
+}
+
 /// Writes an entry of the feed. `reservation` gives a reservation's own record, where that was made already.
 pub fn write_entry(entry: &Entry, mut reservation: impl FnMut(&Arc<Reservation>) -> Vec<u8>) -> Vec<u8> {
     let changes = entry.changes.iter().map(|change| {
@@ -116,6 +131,7 @@ pub fn write_entry(entry: &Entry, mut reservation: impl FnMut(&Arc<Reservation>)
                 f.network = Some(*version);
                 f.applied_at = Some(applied_at.0);
             }
+            Change::Offer(o) => f.offer = Some(offer::form_of(o)),
         }
         f
     });
@@ -136,6 +152,8 @@ pub fn read_entry(bytes: &[u8]) -> Read<Entry> {
             changes.push(Change::Reservation(Arc::new(read_reservation(&bytes)?)));
         } else if let Some(bytes) = c.undone {
             changes.push(Change::Undone(Arc::new(read_reservation(&bytes)?)));
+        } else if let Some(o) = c.offer {
+            changes.push(Change::Offer(Arc::new(offer::of_form(o)?)));
         } else if let Some(version) = c.network {
             changes.push(Change::Network {
                 version,
@@ -216,20 +234,36 @@ fn bucket_form(level: &BucketLevel) -> form::Bucket {
         held: level.held,
         confirmed: level.confirmed,
         fulfilled: level.fulfilled,
-        pools: level.pools().iter().map(|p| form::PoolLevel { pool: p.pool.to_string(), left: p.left }).collect(),
+        pools: (level.pools().iter())
+            .map(|p| form::PoolLevel {
+                pool: p.pool.to_string(),
+                set: p.set,
+                used: p.used,
+                release_at: p.release_at.0,
+            })
+            .collect(),
+        channels: (level.channels().iter())
+            .map(|c| form::ChannelLevel { channel: text(&c.channel), drawn: c.drawn, most: c.most })
+            .collect(),
     }
 }
 
 fn bucket(f: form::Bucket) -> Read<BucketLevel> {
     let pools = (f.pools.iter())
-        .map(|p| Ok(PoolLevel { pool: pool(&p.pool)?, left: p.left }))
+        .map(|p| {
+            Ok(PoolLevel { pool: pool(&p.pool)?, set: p.set, used: p.used, release_at: Moment(p.release_at) })
+        })
         .collect::<Read<Vec<PoolLevel>>>()?;
+    let channels: Vec<ChannelLevel> = (f.channels.into_iter())
+        .map(|c| ChannelLevel { channel: c.channel.into(), drawn: c.drawn, most: c.most })
+        .collect();
+    let any = !pools.is_empty() || !channels.is_empty();
     Ok(BucketLevel {
         set: f.set,
         held: f.held,
         confirmed: f.confirmed,
         fulfilled: f.fulfilled,
-        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+        shares: any.then(|| Box::new(Shares { pools, channels })),
     })
 }
 
@@ -248,6 +282,7 @@ fn ask_form(ask: &Ask) -> form::Ask {
         channel: ask.channel.as_deref().map(text),
         offer: ask.offer.as_deref().map(text),
         split: ask.shipments == Shipments::Split,
+        min_confidence: ask.min_confidence.map(Share::millionths),
         ..form::Ask::default()
     };
     match &ask.destination {
@@ -287,6 +322,7 @@ fn ask_of(f: form::Ask) -> Read<Ask> {
         channel: f.channel.map(Arc::from),
         offer: f.offer.map(Arc::from),
         shipments: if f.split { Shipments::Split } else { Shipments::Together },
+        min_confidence: f.min_confidence.map(Share::from_millionths),
     })
 }
 
@@ -306,6 +342,7 @@ fn promise_form(p: &Promise) -> form::Promise {
         ships_at: p.ships_at.0,
         order_by: p.order_by.0,
         shipments: shipments.collect(),
+        confidence: p.confidence.map(Share::millionths),
     }
 }
 
@@ -325,6 +362,7 @@ fn promise_of(f: form::Promise) -> Promise {
         ships_at: Moment(f.ships_at),
         order_by: Moment(f.order_by),
         shipments: shipments.collect(),
+        confidence: f.confidence.map(Share::from_millionths),
     }
 }
 
@@ -489,6 +527,9 @@ fn reservation_form(r: &Reservation) -> form::Reservation {
         ended_at: r.ended_at.map(|m| m.0),
         reference: text(&r.reference),
         at_risk: r.at_risk,
+        fixed: r.fixed,
+        shipped_at: r.shipped_at.map(|m| m.0),
+        delivered_at: r.delivered_at.map(|m| m.0),
         version: r.version,
         first_date: r.first_date.0,
         fingerprint: r.fingerprint.0.to_be_bytes().to_vec(),
@@ -534,6 +575,9 @@ fn reservation_of(f: form::Reservation) -> Read<Reservation> {
         ended_at: f.ended_at.map(Moment),
         reference: f.reference.into(),
         at_risk: f.at_risk,
+        fixed: f.fixed,
+        shipped_at: f.shipped_at.map(Moment),
+        delivered_at: f.delivered_at.map(Moment),
         version: f.version,
         first_date: Day(f.first_date),
         fingerprint: fingerprint(&f.fingerprint)?,

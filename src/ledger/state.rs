@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::bucket::{BucketLevel, Levels};
 use crate::domain::draw::{Draw, Pool};
 use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{self, Fingerprint, Reservation};
 use crate::domain::time::{Moment, Span};
 
@@ -58,6 +59,8 @@ pub struct State {
     reservations: FxHashMap<ReservationId, Known>,
     due: BTreeSet<(Moment, ReservationId)>,
     adjustments: FxHashMap<ReservationId, Arc<Adjustment>>,
+    offers: FxHashMap<Arc<str>, Arc<ApprovedOffer>>,
+    tallies: FxHashMap<Arc<str>, i64>,
 }
 
 impl State {
@@ -247,6 +250,37 @@ impl State {
         self.adjustments.remove(id);
     }
 
+    /// An offer, if there is one of this id.
+    pub fn offer(&self, id: &str) -> Option<&Arc<ApprovedOffer>> {
+        self.offers.get(id)
+    }
+
+    /// All offers, in no order.
+    pub fn offers(&self) -> impl ExactSizeIterator<Item = &Arc<ApprovedOffer>> {
+        self.offers.values()
+    }
+
+    /// Writes an offer as it is from now on: also how a store fills a state.
+    pub fn put_offer(&mut self, offer: Arc<ApprovedOffer>) {
+        self.offers.insert(Arc::clone(&offer.offer.id), offer);
+    }
+
+    /// All tallies, in no order.
+    pub fn tallies(&self) -> impl Iterator<Item = (&Arc<str>, i64)> {
+        self.tallies.iter().map(|(name, n)| (name, *n))
+    }
+
+    /// One tally; 0 if it was never added to.
+    pub fn tallied(&self, name: &str) -> i64 {
+        self.tallies.get(name).copied().unwrap_or_default()
+    }
+
+    /// Adds to a tally: also how a store fills a state.
+    pub fn tally(&mut self, name: &Arc<str>, by: i64) {
+        let sum = self.tallies.entry(Arc::clone(name)).or_default();
+        *sum = sum.saturating_add(by);
+    }
+
     /// Forgets what ended, and adjustments that were made, more than `keep` ago (rule 20): for states that live in memory
     /// only.
     pub fn trim(&mut self, now: Moment, keep: Span) {
@@ -256,19 +290,19 @@ impl State {
     }
 
     /// Draws units: from an own pool's rest, or from common.
-    pub(super) fn take(&mut self, draw: &Draw, side: Side) {
+    pub(super) fn take(&mut self, draw: &Draw, side: Side, by: Option<&Arc<str>>) {
         let mut level = self.level(&draw.resource, draw.index).cloned().unwrap_or_default();
-        take_from(&mut level, &draw.pool, side, draw.units);
+        take_from(&mut level, &draw.pool, side, by, draw.units);
         self.put_level(&draw.resource, draw.index, level);
     }
 
-    /// Gives units back to where they came from; to common, if their pool is no more.
-    pub(super) fn give_back(&mut self, draw: &Draw, side: Side) {
+    /// Gives units back to where they came from.
+    pub(super) fn give_back(&mut self, draw: &Draw, side: Side, by: Option<&Arc<str>>) {
         let Some(mut level) = self.level(&draw.resource, draw.index).cloned() else {
             debug_assert!(false, "buckets that carry reservations are never forgotten");
             return;
         };
-        give_to(&mut level, &draw.pool, side, draw.units);
+        give_to(&mut level, &draw.pool, side, by, draw.units);
         self.put_level(&draw.resource, draw.index, level);
     }
 
@@ -280,6 +314,7 @@ impl State {
             document: Arc::clone(&self.document),
             applied_at: self.applied_at,
             buckets: self.levels.iter().map(|(resource, l)| (resource.clone(), l.all().to_vec())).collect(),
+            offers: self.offers.values().cloned().collect(),
         }
     }
 
@@ -295,35 +330,38 @@ impl State {
     }
 }
 
-/// Draws units from a bucket: from an own pool's rest, or from common.
-pub(super) fn take_from(level: &mut BucketLevel, pool: &Pool, side: Side, units: i64) {
-    if let Some(left) = own_pool(level, pool) {
-        debug_assert!(*left >= units, "a pool is never drawn below zero (rule 19)");
-        *left -= units;
-    }
+/// Draws units from a bucket, of a pool of it, by a channel.
+pub(super) fn take_from(level: &mut BucketLevel, pool: &Pool, side: Side, by: Option<&Arc<str>>, units: i64) {
     *side_of(level, side) += units;
+    if *pool != Pool::Common {
+        level.pool_mut(pool).used += units;
+    }
+    if let Some(channel) = by {
+        level.channel_mut(channel).drawn += units;
+    }
 }
 
-/// Gives units back to a bucket: to their own pool if it is still there, or to common.
-pub(super) fn give_to(level: &mut BucketLevel, pool: &Pool, side: Side, units: i64) {
-    if let Some(left) = own_pool(level, pool) {
-        *left += units;
+/// Gives units back to a bucket, that a channel had drawn of a pool of it. Of a pool of which less is set aside by now, they are
+/// everyone's.
+pub(super) fn give_to(level: &mut BucketLevel, pool: &Pool, side: Side, by: Option<&Arc<str>>, units: i64) {
+    let less = |n: &mut i64| {
+        debug_assert!(*n >= units, "draws go back once (rule 21)");
+        *n = (*n - units).max(0);
+    };
+    less(side_of(level, side));
+    if *pool != Pool::Common {
+        less(&mut level.pool_mut(pool).used);
     }
-    let drawn = side_of(level, side);
-    debug_assert!(*drawn >= units, "draws go back once (rule 21)");
-    *drawn = (*drawn - units).max(0);
-}
-
-fn own_pool<'a>(level: &'a mut BucketLevel, pool: &Pool) -> Option<&'a mut i64> {
-    if *pool == Pool::Common {
-        return None;
+    if let Some(channel) = by {
+        less(&mut level.channel_mut(channel).drawn);
     }
-    level.pools.as_deref_mut()?.iter_mut().find(|p| p.pool == *pool).map(|p| &mut p.left)
+    level.tidy();
 }
 
 fn side_of(level: &mut BucketLevel, side: Side) -> &mut i64 {
     match side {
         Side::Held => &mut level.held,
         Side::Confirmed => &mut level.confirmed,
+        Side::Fulfilled => &mut level.fulfilled,
     }
 }

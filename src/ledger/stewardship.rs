@@ -12,6 +12,7 @@ use super::audit::Repair;
 use super::feed::{Entry, Snapshot};
 use super::state::Adjustment;
 use super::stored_file::FileFault;
+use super::tally::Tallies;
 use super::{Ledger, LedgerError};
 
 /// All that a ledger holds of one network, as of one place in its feed, but for the feed itself.
@@ -25,6 +26,8 @@ pub struct Holdings {
     pub reservations: Vec<Arc<Reservation>>,
     /// Adjustments whose request ids are remembered, ascending by request id.
     pub adjustments: Vec<Arc<Adjustment>>,
+    /// Tallies, ascending by name.
+    pub tallies: Tallies,
 }
 
 impl Holdings {

@@ -13,17 +13,19 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::time::Moment;
 
 use super::feed::{Cursor, Entry, Snapshot};
 use super::record;
 use super::stewardship::{Entries, Holdings};
+use super::tally::Tallies;
 
 /// What a file begins with: bytes that no text has, so that it is not taken for one, and ends of lines that show a transfer
 /// which changed them.
 pub const MAGIC: [u8; 8] = *b"SURETY\x1a\n";
 /// The version of the form that is written here. A higher one is not read.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// Bytes of one part of a document.
 const PART_BYTES: usize = 1 << 20;
@@ -45,16 +47,29 @@ enum Kind {
     Reservation = 4,
     /// An adjustment, ascending by request id.
     Adjustment = 5,
+    /// An offer, ascending by id.
+    Offer = 6,
+    /// A tally, ascending by name.
+    Tally = 7,
     /// An entry of the feed, each one place after the one before, up to the head's.
-    Entry = 6,
+    Entry = 8,
     /// Counts and the digest. Once, at last.
-    End = 7,
+    End = 9,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
-        let all =
-            [Kind::Head, Kind::Document, Kind::Bucket, Kind::Reservation, Kind::Adjustment, Kind::Entry, Kind::End];
+        let all = [
+            Kind::Head,
+            Kind::Document,
+            Kind::Bucket,
+            Kind::Reservation,
+            Kind::Adjustment,
+            Kind::Offer,
+            Kind::Tally,
+            Kind::Entry,
+            Kind::End,
+        ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
@@ -85,6 +100,10 @@ struct End {
     entries: u64,
     #[prost(fixed64, tag = "5")]
     digest: u64,
+    #[prost(uint64, tag = "6")]
+    offers: u64,
+    #[prost(uint64, tag = "7")]
+    tallies: u64,
 }
 
 /// How much is in a file.
@@ -96,6 +115,10 @@ pub struct Counts {
     pub reservations: u64,
     /// Adjustments.
     pub adjustments: u64,
+    /// Offers, approved or closed.
+    pub offers: u64,
+    /// Tallies.
+    pub tallies: u64,
     /// Entries of the feed.
     pub entries: u64,
 }
@@ -156,8 +179,8 @@ impl<W: Write> Exporter<W> {
         let mut file = Exporter { out, digest: Xxh3::new(), counts: Counts::default() };
         file.put(&MAGIC)?;
         file.put(&FORM.to_le_bytes())?;
-        let Holdings { snapshot, now, reservations, adjustments } = holdings;
-        let Snapshot { seq, network_version, document, applied_at, buckets } = snapshot;
+        let Holdings { snapshot, now, reservations, adjustments, tallies } = holdings;
+        let Snapshot { seq, network_version, document, applied_at, buckets, offers } = snapshot;
         let head = Head {
             network: network.as_str().to_owned(),
             version: *network_version,
@@ -183,6 +206,14 @@ impl<W: Write> Exporter<W> {
             file.record(Kind::Adjustment, &record::write_adjustment(adjustment))?;
             file.counts.adjustments += 1;
         }
+        for offer in offers {
+            file.record(Kind::Offer, &record::write_offer(offer))?;
+            file.counts.offers += 1;
+        }
+        for (name, number) in tallies {
+            file.record(Kind::Tally, &record::write_tally(name, *number))?;
+            file.counts.tallies += 1;
+        }
         Ok(file)
     }
 
@@ -200,8 +231,9 @@ impl<W: Write> Exporter<W> {
     /// # Errors
     /// What the output said.
     pub fn end(mut self) -> io::Result<(Counts, W)> {
-        let Counts { buckets, reservations, adjustments, entries } = self.counts;
-        let end = End { buckets, reservations, adjustments, entries, digest: self.digest.digest() };
+        let Counts { buckets, reservations, adjustments, offers, tallies, entries } = self.counts;
+        let digest = self.digest.digest();
+        let end = End { buckets, reservations, adjustments, entries, digest, offers, tallies };
         self.record(Kind::End, &end.encode_to_vec())?;
         self.out.flush()?;
         Ok((self.counts, self.out))
@@ -336,14 +368,29 @@ impl<R: Read> Importer<R> {
             last = Some(adjustment.request_id.clone());
             adjustments.push(Arc::new(adjustment));
         }
+        let mut offers: Vec<Arc<ApprovedOffer>> = Vec::new();
+        while let Some(r) = self.take(Kind::Offer)? {
+            let offer = record::read_offer(&r.bytes).map_err(|e| damaged(r.at, e))?;
+            self.counts.offers += 1;
+            in_order(&r, offers.last().map(|o| &o.offer.id), &offer.offer.id)?;
+            offers.push(Arc::new(offer));
+        }
+        let mut tallies: Tallies = Vec::new();
+        while let Some(r) = self.take(Kind::Tally)? {
+            let (name, number) = record::read_tally(&r.bytes).map_err(|e| damaged(r.at, e))?;
+            self.counts.tallies += 1;
+            in_order(&r, tallies.last().map(|(name, _)| name), &name)?;
+            tallies.push((name, number));
+        }
         let snapshot = Snapshot {
             seq,
             network_version: version,
             document: document.into(),
             applied_at: Moment(applied_at),
             buckets,
+            offers,
         };
-        Ok((network, Holdings { snapshot, now: Moment(now), reservations, adjustments }))
+        Ok((network, Holdings { snapshot, now: Moment(now), reservations, adjustments, tallies }))
     }
 
     /// Looks whether the file ends as it was ended.
@@ -352,8 +399,8 @@ impl<R: Read> Importer<R> {
             let at = self.next.as_ref().map_or(self.at, |r| r.at);
             return Err(damaged(at, "a record is out of its order"));
         };
-        let End { buckets, reservations, adjustments, entries, digest } = decoded(&r)?;
-        let counts = Counts { buckets, reservations, adjustments, entries };
+        let End { buckets, reservations, adjustments, entries, digest, offers, tallies } = decoded(&r)?;
+        let counts = Counts { buckets, reservations, adjustments, offers, tallies, entries };
         if counts != self.counts {
             return Err(damaged(r.at, format!("{counts:?} were written, {:?} were read", self.counts)));
         }

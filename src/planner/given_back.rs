@@ -1,8 +1,9 @@
 //! Availability with the draws of one reservation given back, so that an amendment may take them again.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
-use crate::domain::bucket::{Availability, Levels, PoolLevel};
+use crate::domain::bucket::{Availability, Levels};
 use crate::domain::draw::{Draw, Pool};
 use crate::domain::network::{Network, ResourceIdx};
 
@@ -15,9 +16,9 @@ pub struct GivenBack<'a, A: ?Sized> {
 }
 
 impl<'a, A: Availability + ?Sized> GivenBack<'a, A> {
-    /// Gives back the draws of a reservation that is held, or else confirmed. Draws of resources that the network does not
+    /// Gives back the draws of a reservation that is held, or else confirmed, and was made by this channel. Draws of resources that the network does not
     /// know are passed over.
-    pub fn new(network: &Network, base: &'a A, draws: &[Draw], held: bool) -> Self {
+    pub fn new(network: &Network, base: &'a A, draws: &[Draw], held: bool, by: Option<&Arc<str>>) -> Self {
         let mut changed: Vec<(ResourceIdx, Levels)> = Vec::new();
         for draw in draws {
             let Some(resource) = network.find_resource(draw.resource.as_str()) else { continue };
@@ -36,12 +37,12 @@ impl<'a, A: Availability + ?Sized> GivenBack<'a, A> {
                 level.confirmed -= draw.units;
             }
             if draw.pool != Pool::Common {
-                let pools = level.pools.get_or_insert_default();
-                match pools.iter_mut().find(|p| p.pool == draw.pool) {
-                    Some(pool) => pool.left += draw.units,
-                    None => pools.push(PoolLevel { pool: draw.pool.clone(), left: draw.units }),
-                }
+                level.pool_mut(&draw.pool).used -= draw.units;
             }
+            if let Some(channel) = by {
+                level.channel_mut(channel).drawn -= draw.units;
+            }
+            level.tidy();
             levels.put(draw.index, level);
         }
         GivenBack { base, changed }

@@ -25,6 +25,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             ships_at: legs.iter().map(|l| l.departs).max()?,
             order_by,
             shipments: self.shipments(),
+            confidence: None,
         })
     }
 
@@ -86,7 +87,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             let mut left = entry.units;
             if let Some(level) = slot.levels().get(entry.index) {
                 for pool in &self.ask.pools {
-                    let units = level.available(standing, pool).min(left);
+                    let units = level.available(standing, pool, self.now).min(left);
                     take(pool, units);
                     left -= units;
                 }

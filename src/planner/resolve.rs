@@ -55,11 +55,15 @@ pub struct ResolvedAsk {
     pub(super) common_sites: SmallVec<[SiteIdx; 2]>,
 }
 
-/// Finds every name of the ask in the network, or all that are unknown.
+/// Finds every name of the ask in the network, or all that are unknown. `is_offer`: whether an offer of this name was ever approved.
 ///
 /// # Errors
 /// Every unknown SKU, zone (or address that no zone's prefixes match), channel and offer.
-pub fn resolve(network: &Network, ask: &Ask) -> Result<ResolvedAsk, Vec<Unknown>> {
+pub fn resolve(
+    network: &Network,
+    ask: &Ask,
+    is_offer: impl FnOnce(&str) -> bool,
+) -> Result<ResolvedAsk, Vec<Unknown>> {
     let mut unknown = Vec::new();
     let mut miss = |path: String, kind, name: &str| unknown.push(Unknown { path, kind, name: name.to_owned() });
 
@@ -81,8 +85,13 @@ pub fn resolve(network: &Network, ask: &Ask) -> Result<ResolvedAsk, Vec<Unknown>
         }),
     };
     let mut pools = SmallVec::new();
+    // Rule 17: first what is set aside for the offer. One that is closed or over has nothing any more.
     if let Some(offer) = &ask.offer {
-        miss("ask.offer".to_owned(), "offer", offer);
+        if is_offer(offer) {
+            pools.push(Pool::Offer(Arc::clone(offer)));
+        } else {
+            miss("ask.offer".to_owned(), "offer", offer);
+        }
     }
     if let Some(name) = &ask.channel {
         match network.find_channel(name) {

@@ -29,6 +29,8 @@ pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
     pub resource: &'a Resource,
     pub calendar: &'a Calendar,
     levels: A::Levels<'a>,
+    /// Until when what is set aside is not everyone's yet.
+    now: Moment,
     /// The civil day of its site on which `now` lies.
     pub today: Day,
     /// The standing plan gives nothing before this bucket: receipts of stock stay from the day on which the plan began,
@@ -76,7 +78,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                     Kind::Capacity => today,
                 };
                 let since = resource.bucketing.first_of(since);
-                Slot { resource, calendar, levels, today, since, standing_days: standing_days(resource), end }
+                Slot { resource, calendar, levels, now, today, since, standing_days: standing_days(resource), end }
             })
             .collect();
         Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0 }
@@ -112,11 +114,16 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
         let Some(level) = level else { return self.standing(index) };
         let standing = if level.set.is_some() { 0 } else { self.standing(index) };
-        let balance = level.balance(standing);
-        if balance < 0 || pools.is_empty() || level.pools.is_none() {
+        let balance = level.balance(standing, self.now);
+        if balance < 0 || pools.is_empty() || level.shares.is_none() {
             return balance.max(0);
         }
-        pools.iter().map(|pool| level.available(standing, pool)).sum::<i64>() + balance
+        let free = pools.iter().map(|pool| level.available(standing, pool, self.now)).sum::<i64>() + balance;
+        let room = |pool: &Pool| match pool {
+            Pool::Channel(channel) => level.room_of(channel),
+            Pool::Common | Pool::Offer(_) => None,
+        };
+        pools.iter().filter_map(room).fold(free, i64::min)
     }
 
     /// What the pools can give together, before any draw of this ask.

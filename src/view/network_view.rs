@@ -1,5 +1,6 @@
 //! One network's availability: a cell a resource, each replaced as a whole, so that readers never wait.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
@@ -9,6 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::bucket::{Availability, BucketLevel, Levels};
 use crate::domain::id::ResourceId;
 use crate::domain::network::{Network, ResourceIdx};
+use crate::domain::offer::ApprovedOffer;
 
 /// What all resources share that nothing is known of yet.
 static NOTHING: LazyLock<Arc<Levels>> = LazyLock::new(Arc::default);
@@ -24,7 +26,11 @@ pub struct NetworkView {
     /// The document is one that this version can't read: `network` is empty, and no levels are kept.
     pub unreadable: bool,
     cells: Box<[ArcSwap<Levels>]>,
+    offers: ArcSwap<Offers>,
 }
+
+/// A network's offers, by id.
+pub type Offers = BTreeMap<Arc<str>, Arc<ApprovedOffer>>;
 
 impl NetworkView {
     /// Without a network: its document can't be read.
@@ -33,11 +39,14 @@ impl NetworkView {
         version: i64,
         document: Arc<[u8]>,
         buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
+        offers: Vec<Arc<ApprovedOffer>>,
     ) -> NetworkView {
         let unreadable = network.is_none();
         let network = network.unwrap_or_else(|| Arc::new(Network::empty()));
         let cells = network.resources().iter().map(|_| ArcSwap::new(Arc::clone(&NOTHING))).collect();
-        let view = NetworkView { network, version, document, unreadable, cells };
+        let offers: Offers = offers.into_iter().map(|o| (Arc::clone(&o.offer.id), o)).collect();
+        let offers = ArcSwap::from_pointee(offers);
+        let view = NetworkView { network, version, document, unreadable, cells, offers };
         for (resource, levels) in buckets {
             if let Some(at) = view.network.find_resource(resource.as_str()) {
                 view.cells[at.at()].store(Arc::new(Levels::new(levels)));
@@ -48,7 +57,7 @@ impl NetworkView {
 
     /// A network that was never applied.
     pub(super) fn nothing() -> NetworkView {
-        NetworkView::new(Some(Arc::new(Network::empty())), 0, Arc::default(), Vec::new())
+        NetworkView::new(Some(Arc::new(Network::empty())), 0, Arc::default(), Vec::new(), Vec::new())
     }
 
     /// The same levels under another document: resources keep theirs by their names. Where the document before could not be
@@ -60,7 +69,7 @@ impl NetworkView {
         document: Arc<[u8]>,
     ) -> NetworkView {
         let Some(network) = network.filter(|_| !self.unreadable) else {
-            return NetworkView::new(None, version, document, Vec::new());
+            return NetworkView::new(None, version, document, Vec::new(), Vec::new());
         };
         let cells = network
             .resources()
@@ -70,7 +79,8 @@ impl NetworkView {
                 None => ArcSwap::new(Arc::clone(&NOTHING)),
             })
             .collect();
-        NetworkView { network, version, document, unreadable: false, cells }
+        let offers = ArcSwap::new(self.offers.load_full());
+        NetworkView { network, version, document, unreadable: false, cells, offers }
     }
 
     /// Notes a bucket's change in the draft, which is shown with the next `publish`.
@@ -86,6 +96,22 @@ impl NetworkView {
         for (at, levels) in draft.0.drain() {
             self.cells[at.at()].store(Arc::new(levels));
         }
+    }
+
+    /// The network's offers, closed ones included.
+    pub fn offers(&self) -> Arc<Offers> {
+        self.offers.load_full()
+    }
+
+    /// Whether an offer of this id was ever approved.
+    pub fn has_offer(&self, id: &str) -> bool {
+        self.offers.load().contains_key(id)
+    }
+
+    pub(super) fn offered(&self, offer: &Arc<ApprovedOffer>) {
+        let mut offers = Offers::clone(&self.offers.load());
+        offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer));
+        self.offers.store(Arc::new(offers));
     }
 
     pub(super) fn forget(&self, resource: &ResourceId, before: i32) {

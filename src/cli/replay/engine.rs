@@ -207,6 +207,7 @@ impl<'a> Replay<'a> {
             channel: or(order.channel.as_deref().unwrap_or_default(), &self.options.channel),
             offer: None,
             shipments: if self.options.split { Shipments::Split } else { Shipments::Together },
+            min_confidence: None,
         };
         let request = QuoteRequest {
             request_id: Some(id.clone()),
@@ -357,7 +358,7 @@ impl Subscriber for Watched {
                 let Some(at) = view.network.find_resource(resource.as_str()) else { continue };
                 let of = view.network.resource(at);
                 let calendar = view.network.calendar_of(of);
-                let balance = level.balance(of.standing(*index, calendar.day_of(entry.at)));
+                let balance = level.balance(of.standing(*index, calendar.day_of(entry.at)), entry.at);
                 if balance >= 0 && seen.lowest.as_ref().is_some_and(|lowest| lowest.balance <= balance) {
                     continue;
                 }

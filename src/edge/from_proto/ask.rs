@@ -6,6 +6,7 @@ use super::{keep, moment, moment_rounded_up, name, optional_name, unknown_number
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::faults::Faults;
 use crate::domain::limits::{MAX_ID_BYTES, MAX_LINES, MAX_QUANTITY};
+use crate::domain::share::Share;
 use crate::domain::time::Day;
 use crate::proto::v1;
 
@@ -48,6 +49,7 @@ pub fn ask(message: Option<v1::Ask>, path: &str, when_of: WhenOf, faults: &mut F
     let channel = keep(faults, optional_name(&message.channel), || at("channel"));
     let offer = keep(faults, optional_name(&message.offer), || at("offer"));
     let shipments = keep(faults, shipments(message.shipments), || at("shipments"));
+    let min_confidence = keep(faults, confidence(message.min_confidence), || at("min_confidence"));
     Some(Ask {
         lines,
         destination: destination?,
@@ -56,7 +58,18 @@ pub fn ask(message: Option<v1::Ask>, path: &str, when_of: WhenOf, faults: &mut F
         channel: channel?,
         offer: offer?,
         shipments: shipments?,
+        min_confidence: min_confidence?,
     })
+}
+
+fn confidence(share: Option<f64>) -> Result<Option<Share>, String> {
+    match share {
+        None => Ok(None),
+        Some(share) => {
+            let wrong = || format!("is {share}; it must lie between 0 and 1, such as 0.95");
+            Share::new(share).map(Some).ok_or_else(wrong)
+        }
+    }
 }
 
 fn quantity(quantity: i32) -> Result<i32, String> {

@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{self, Reservation};
 use crate::domain::time::{Moment, Span};
 
@@ -68,6 +69,8 @@ struct Pending {
     buckets: FxHashMap<(ResourceId, i32), Option<BucketLevel>>,
     reservations: FxHashMap<ReservationId, Option<Arc<Reservation>>>,
     adjustments: Vec<Arc<Adjustment>>,
+    offers: FxHashMap<Arc<str>, Arc<ApprovedOffer>>,
+    tallied: FxHashSet<Arc<str>>,
     network: bool,
     /// Brought to hand, to be let go of after.
     loaded: FxHashSet<ReservationId>,
@@ -121,9 +124,10 @@ impl Core {
                 if partition.state.next_due().is_none_or(|due| due > self.now) {
                     continue;
                 }
-                let changes = rules::expire(&mut partition.state, self.now, EXPIRED_AT_ONCE);
-                stepped.expired += changes.iter().filter(|c| matches!(c, Change::Reservation(_))).count();
-                partition.note(self.now, changes, &[]);
+                let expired = rules::expire(&mut partition.state, self.now, EXPIRED_AT_ONCE);
+                stepped.expired += expired.changes.iter().filter(|c| matches!(c, Change::Reservation(_))).count();
+                partition.pending.tallied.extend(expired.tallied);
+                partition.note(self.now, expired.changes, &[]);
                 more |= partition.state.next_due().is_some_and(|due| due <= self.now);
             }
             if !more {
@@ -151,6 +155,7 @@ impl Core {
             self.partitions.remove(network);
             return Ok(applied.outcome);
         }
+        partition.pending.tallied.extend(applied.tallied);
         partition.note(self.now, applied.changes, &gone);
         if let Some(adjustment) = applied.adjustment {
             partition.pending.loaded_adjustments.push(adjustment.request_id.clone());
@@ -237,8 +242,12 @@ impl Partition {
             }
             self.pending.loaded.insert(id.clone());
         }
-        if let Command::AdjustSupply(c) = command
-            && let Some(request_id) = &c.request_id
+        let adjusts = match command {
+            Command::AdjustSupply(c) => c.request_id.as_ref(),
+            Command::SetAllocation(c) => c.request_id.as_ref(),
+            _ => None,
+        };
+        if let Some(request_id) = adjusts
             && self.state.adjustment(request_id).is_none()
         {
             let key = keys::named(network, request_id);
@@ -282,6 +291,9 @@ impl Partition {
                 Change::Undone(r) => {
                     pending.reservations.insert(r.id.clone(), None);
                 }
+                Change::Offer(offer) => {
+                    pending.offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer));
+                }
                 Change::Network { .. } => pending.network = true,
             }
         }
@@ -307,6 +319,12 @@ impl Partition {
                 batch.delete(Space::Held, key);
                 continue;
             };
+            if r.at_risk {
+                batch.put(Space::AtRisk, key.clone(), Vec::new());
+            } else if r.history.iter().any(|h| *h.what == *"at risk") {
+                // Only what was marked once can have been listed.
+                batch.delete(Space::AtRisk, key.clone());
+            }
             if r.state == reservation::State::Held {
                 batch.put(Space::Held, key.clone(), Vec::new());
             } else {
@@ -325,6 +343,13 @@ impl Partition {
                 None => record::write_reservation(r),
             });
             batch.put(Space::Entries, keys::entry(network, entry.seq), bytes);
+        }
+        for (id, offer) in &pending.offers {
+            batch.put(Space::Offers, keys::text(network, id), record::write_offer(offer));
+        }
+        for name in &pending.tallied {
+            let number = self.state.tallied(name);
+            batch.put(Space::Tallies, keys::text(network, name), number.to_be_bytes().to_vec());
         }
         for a in &pending.adjustments {
             batch.put(Space::Adjustments, keys::named(network, &a.request_id), record::write_adjustment(a));

@@ -107,6 +107,13 @@ pub fn named(network: &NetworkId, id: &ReservationId) -> Vec<u8> {
     key
 }
 
+/// An offer or a tally.
+pub fn text(network: &NetworkId, name: &str) -> Vec<u8> {
+    let mut key = of(network);
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
 /// The name in a key of [`named`] without its network.
 pub fn name_of(rest: &[u8]) -> Option<ReservationId> {
     std::str::from_utf8(rest).ok().map(|name| ReservationId::from(std::sync::Arc::from(name)))

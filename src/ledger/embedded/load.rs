@@ -12,13 +12,14 @@ use super::super::ReservationFilter;
 use super::super::feed::{Cursor, Entry};
 use super::super::record::{self, NetworkHead, Unreadable};
 use super::super::rules::{Adjustment, State};
+use super::super::tally::Tallies;
 use super::OpenError;
 use super::keys;
 use super::steward;
 use super::store::{Batch, Space, Store, StoreError};
 
 /// The layout that this version writes. A store with a higher number is not opened.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Reservations that one page looks at, at most, so that a filter that nothing passes does not read for minutes.
 const LOOKED_AT: usize = 50_000;
@@ -91,6 +92,13 @@ pub fn network(store: &dyn Store, network: &NetworkId) -> Result<(State, Cursor)
         }
     }
 
+    for offer in all(store, Space::Offers, network, record::read_offer)? {
+        state.put_offer(Arc::new(offer));
+    }
+    for (name, number) in tallies(store, network, "")? {
+        state.tally(&name, number);
+    }
+
     let mut oldest = state.seq();
     store.scan(Space::Entries, &prefix, &keys::behind(&prefix), &mut |key, _| {
         oldest = keys::entry_of(&key[prefix.len()..]).unwrap_or(oldest);
@@ -134,6 +142,26 @@ pub fn newest(store: &dyn Store, network: &NetworkId) -> Result<Cursor, StoreErr
     let prefix = keys::of(network);
     let last = store.last(Space::Entries, &prefix, &keys::behind(&prefix))?;
     Ok(last.and_then(|key| keys::entry_of(&key[prefix.len()..])).unwrap_or(0))
+}
+
+/// Tallies whose names begin with `prefix`, by their names.
+pub fn tallies(store: &dyn Store, network: &NetworkId, prefix: &str) -> Result<Tallies, OpenError> {
+    let (of, from) = (keys::of(network), keys::text(network, prefix));
+    let (mut found, mut fault) = (Vec::new(), None);
+    store.scan(Space::Tallies, &from, &keys::behind(&from), &mut |key, value| {
+        let name = std::str::from_utf8(&key[of.len()..]).ok();
+        match name.zip(<[u8; 8]>::try_from(value).ok()) {
+            Some((name, number)) => {
+                found.push((Arc::from(name), i64::from_be_bytes(number)));
+                ControlFlow::Continue(())
+            }
+            None => {
+                fault = Some(Unreadable { what: "tally", why: "its key or number has another form".to_owned() });
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    fault.map_or(Ok(found), |e| Err(e.into()))
 }
 
 /// All reservations of a network, by their ids.
@@ -194,6 +222,9 @@ pub fn page(
         key.push(0);
         key
     });
+    if filter.at_risk {
+        return page_at_risk(store, network, filter, &from, limit, shown);
+    }
     let (mut page, mut last, mut looked, mut more, mut fault) = (Vec::new(), None, 0, false, None);
     store.scan(Space::Reservations, &from, &keys::behind(&prefix), &mut |_, value| {
         if page.len() == limit || looked == LOOKED_AT {
@@ -220,6 +251,32 @@ pub fn page(
         Some(e) => Err(e.into()),
         None => Ok((page, last.filter(|_| more))),
     }
+}
+
+/// As [`page`], by the list of those at risk.
+fn page_at_risk(
+    store: &dyn Store,
+    network: &NetworkId,
+    filter: &ReservationFilter,
+    from: &[u8],
+    limit: usize,
+    shown: impl Fn(Reservation) -> Reservation,
+) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), OpenError> {
+    let prefix = keys::of(network);
+    let mut ids = Vec::new();
+    store.scan(Space::AtRisk, from, &keys::behind(&prefix), &mut |key, _| {
+        ids.extend(keys::name_of(&key[prefix.len()..]));
+        ControlFlow::Continue(())
+    })?;
+    let mut page: Vec<Arc<Reservation>> = Vec::new();
+    for id in ids {
+        if page.len() == limit {
+            let last = page.last().map(|r| r.id.clone());
+            return Ok((page, last));
+        }
+        page.extend(reservation(store, network, &id)?.map(&shown).filter(|r| filter.matches(r)).map(Arc::new));
+    }
+    Ok((page, None))
 }
 
 /// Entries after a cursor.

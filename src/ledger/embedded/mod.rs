@@ -31,6 +31,7 @@ use super::feed::{Cursor, Entry, Subscriber};
 use super::observe::{LedgerObserver, Unobserved};
 use super::record::Unreadable;
 use super::rules::{self, Drift};
+use super::tally::Tallies;
 use super::{Ledger, LedgerError, ReservationFilter};
 use store::{Medium, MemoryStore, Store, StoreError};
 use writer::{Execute, Message, Shared, Writer};
@@ -324,6 +325,11 @@ impl Ledger for EmbeddedLedger {
         let (network, filter, after) = (network.clone(), filter.clone(), after.cloned());
         self.read(move |store, now| load::page(store, &network, &filter, after.as_ref(), limit, |r| as_of(r, now)))
             .await
+    }
+
+    async fn tallies(&self, network: &NetworkId, prefix: &str) -> Result<Tallies, LedgerError> {
+        let (network, prefix) = (network.clone(), prefix.to_owned());
+        self.read(move |store, _| load::tallies(store, &network, &prefix)).await
     }
 
     async fn entries(&self, network: &NetworkId, after: Cursor, limit: usize) -> Result<Vec<Arc<Entry>>, LedgerError> {

@@ -101,10 +101,12 @@ impl Core {
         let Some(partition) = self.partitions.get(network) else { return Ok(None) };
         let mut snapshot = partition.state.snapshot();
         snapshot.buckets.sort_by(|(a, _), (b, _)| a.cmp(b));
+        snapshot.offers.sort_by(|a, b| a.offer.id.cmp(&b.offer.id));
         // Keys lie in the order of names.
         let reservations = load::reservations(&*self.store, network)?.into_iter().map(Arc::new).collect();
         let adjustments = load::adjustments(&*self.store, network)?.into_iter().map(Arc::new).collect();
-        Ok(Some(Holdings { snapshot, now: self.now(), reservations, adjustments }))
+        let tallies = load::tallies(&*self.store, network, "")?;
+        Ok(Some(Holdings { snapshot, now: self.now(), reservations, adjustments, tallies }))
     }
 
     /// Makes repairs, and tells how many buckets changed; none: there is no such network.
@@ -183,8 +185,8 @@ impl From<StoreError> for Broken {
 /// Writes all of a network, the mark's end with the last of it.
 fn fill(store: &dyn Store, network: &NetworkId, holdings: Holdings, entries: Entries) -> Result<(), Broken> {
     let mut out = Filler { store, batch: Batch::default(), bytes: 0 };
-    let Holdings { snapshot, now, reservations, adjustments } = holdings;
-    let Snapshot { seq, network_version: version, document, applied_at, buckets } = snapshot;
+    let Holdings { snapshot, now, reservations, adjustments, tallies } = holdings;
+    let Snapshot { seq, network_version: version, document, applied_at, buckets, offers } = snapshot;
     for (resource, levels) in &buckets {
         for (index, level) in levels {
             let key = keys::bucket(network, resource, *index);
@@ -196,6 +198,9 @@ fn fill(store: &dyn Store, network: &NetworkId, holdings: Holdings, entries: Ent
         if r.state == Life::Held {
             out.put(Space::Held, key.clone(), Vec::new())?;
         }
+        if r.at_risk {
+            out.put(Space::AtRisk, key.clone(), Vec::new())?;
+        }
         if let Some(at) = r.ended_at {
             out.put(Space::Ended, keys::ended(network, at, Ended::Reservation, &r.id), Vec::new())?;
         }
@@ -205,7 +210,13 @@ fn fill(store: &dyn Store, network: &NetworkId, holdings: Holdings, entries: Ent
         out.put(Space::Adjustments, keys::named(network, &a.request_id), record::write_adjustment(a))?;
         out.put(Space::Ended, keys::ended(network, a.at, Ended::Adjustment, &a.request_id), Vec::new())?;
     }
-    drop((buckets, reservations, adjustments));
+    for offer in &offers {
+        out.put(Space::Offers, keys::text(network, &offer.offer.id), record::write_offer(offer))?;
+    }
+    for (name, number) in &tallies {
+        out.put(Space::Tallies, keys::text(network, name), number.to_be_bytes().to_vec())?;
+    }
+    drop((buckets, reservations, adjustments, offers, tallies));
     let mut parts = 0;
     for part in document.chunks(PART_BYTES) {
         out.put(Space::Documents, keys::part(network, version, parts), part.to_vec())?;

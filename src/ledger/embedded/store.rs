@@ -25,11 +25,17 @@ pub enum Space {
     Adjustments,
     /// Networks' documents, in parts.
     Documents,
+    /// Offers by id.
+    Offers,
+    /// Tallies by name.
+    Tallies,
+    /// The ids of reservations at risk, so that they are found without reading all others.
+    AtRisk,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Space; 8] = [
+    pub const ALL: [Space; 11] = [
         Space::Meta,
         Space::Buckets,
         Space::Reservations,
@@ -38,6 +44,9 @@ impl Space {
         Space::Entries,
         Space::Adjustments,
         Space::Documents,
+        Space::Offers,
+        Space::Tallies,
+        Space::AtRisk,
     ];
 
     /// Its name on disk, which stays.
@@ -51,6 +60,9 @@ impl Space {
             Space::Entries => "entries",
             Space::Adjustments => "adjustments",
             Space::Documents => "documents",
+            Space::Offers => "offers",
+            Space::Tallies => "tallies",
+            Space::AtRisk => "at_risk",
         }
     }
 }

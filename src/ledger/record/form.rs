@@ -11,13 +11,28 @@ pub(super) struct Head {
     pub applied_at: i64,
 }
 
-/// What is left of a pool.
+/// What is set aside.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct PoolLevel {
     #[prost(string, tag = "1")]
     pub pool: String,
+    #[prost(int64, tag = "3")]
+    pub set: i64,
+    #[prost(int64, tag = "4")]
+    pub used: i64,
+    #[prost(int64, tag = "5")]
+    pub release_at: i64,
+}
+
+/// What a channel has drawn, and may.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ChannelLevel {
+    #[prost(string, tag = "1")]
+    pub channel: String,
     #[prost(int64, tag = "2")]
-    pub left: i64,
+    pub drawn: i64,
+    #[prost(int64, optional, tag = "3")]
+    pub most: Option<i64>,
 }
 
 /// A bucket.
@@ -33,6 +48,8 @@ pub(super) struct Bucket {
     pub fulfilled: i64,
     #[prost(message, repeated, tag = "5")]
     pub pools: Vec<PoolLevel>,
+    #[prost(message, repeated, tag = "6")]
+    pub channels: Vec<ChannelLevel>,
 }
 
 /// A line of an ask.
@@ -87,6 +104,8 @@ pub(super) struct Ask {
     pub offer: Option<String>,
     #[prost(bool, tag = "11")]
     pub split: bool,
+    #[prost(uint32, optional, tag = "12")]
+    pub min_confidence: Option<u32>,
 }
 
 /// A shipment.
@@ -121,6 +140,8 @@ pub(super) struct Promise {
     pub order_by: i64,
     #[prost(message, repeated, tag = "6")]
     pub shipments: Vec<Shipment>,
+    #[prost(uint32, optional, tag = "7")]
+    pub confidence: Option<u32>,
 }
 
 /// A bottleneck.
@@ -252,6 +273,132 @@ pub(super) struct Reservation {
     pub amendments: Vec<Amendment>,
     #[prost(message, repeated, tag = "16")]
     pub history: Vec<History>,
+    #[prost(bool, tag = "17")]
+    pub fixed: bool,
+    #[prost(int64, optional, tag = "18")]
+    pub shipped_at: Option<i64>,
+    #[prost(int64, optional, tag = "19")]
+    pub delivered_at: Option<i64>,
+}
+
+/// A zone's share of an offer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ZoneShare {
+    #[prost(string, tag = "1")]
+    pub zone: String,
+    #[prost(uint32, tag = "2")]
+    pub billionths: u32,
+}
+
+/// A day of an offer's report.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OfferDay {
+    #[prost(sint32, tag = "1")]
+    pub date: i32,
+    #[prost(int64, tag = "2")]
+    pub asked: i64,
+    #[prost(int64, tag = "3")]
+    pub deliverable: i64,
+    #[prost(sint32, optional, tag = "4")]
+    pub last_arrival: Option<i32>,
+    #[prost(string, optional, tag = "5")]
+    pub bottleneck: Option<String>,
+}
+
+/// What operations would have to add.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Shortfall {
+    #[prost(string, tag = "1")]
+    pub resource: String,
+    #[prost(sint32, tag = "2")]
+    pub first_date: i32,
+    #[prost(sint32, tag = "3")]
+    pub last_date: i32,
+    #[prost(int64, tag = "4")]
+    pub units: i64,
+    #[prost(int64, tag = "5")]
+    pub peak_units: i64,
+}
+
+/// What of an offer can be kept.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OfferReport {
+    #[prost(uint32, tag = "1")]
+    pub verdict: u32,
+    #[prost(int64, tag = "2")]
+    pub orders_asked: i64,
+    #[prost(int64, tag = "3")]
+    pub orders_deliverable: i64,
+    #[prost(message, repeated, tag = "4")]
+    pub days: Vec<OfferDay>,
+    #[prost(message, repeated, tag = "5")]
+    pub shortfalls: Vec<Shortfall>,
+    #[prost(sint32, optional, tag = "6")]
+    pub tightest_within_days: Option<i32>,
+    #[prost(int64, tag = "7")]
+    pub deliverable_percent: i64,
+}
+
+/// Units set aside in a bucket.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Envelope {
+    #[prost(string, tag = "1")]
+    pub resource: String,
+    #[prost(sint32, tag = "2")]
+    pub index: i32,
+    #[prost(int64, tag = "3")]
+    pub units: i64,
+}
+
+/// An offer that was approved; one of the two advertised is set, and `total` or else `orders`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ApprovedOffer {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub display_name: String,
+    #[prost(message, repeated, tag = "3")]
+    pub lines: Vec<Line>,
+    #[prost(message, repeated, tag = "4")]
+    pub zones: Vec<ZoneShare>,
+    #[prost(string, optional, tag = "5")]
+    pub service: Option<String>,
+    #[prost(string, optional, tag = "6")]
+    pub channel: Option<String>,
+    #[prost(sint32, tag = "7")]
+    pub starts: i32,
+    #[prost(sint32, tag = "8")]
+    pub ends: i32,
+    #[prost(sint32, optional, tag = "9")]
+    pub within_days: Option<i32>,
+    #[prost(sint32, optional, tag = "10")]
+    pub by: Option<i32>,
+    #[prost(int64, optional, tag = "11")]
+    pub total: Option<i64>,
+    #[prost(int64, repeated, tag = "12")]
+    pub orders: Vec<i64>,
+    #[prost(bool, tag = "13")]
+    pub closed: bool,
+    #[prost(int64, tag = "14")]
+    pub version: i64,
+    #[prost(string, tag = "15")]
+    pub request_id: String,
+    #[prost(bytes = "vec", tag = "16")]
+    pub fingerprint: Vec<u8>,
+    #[prost(int64, tag = "17")]
+    pub approved_at: i64,
+    #[prost(int64, optional, tag = "18")]
+    pub closed_at: Option<i64>,
+    #[prost(int64, tag = "19")]
+    pub ends_at: i64,
+    #[prost(int32, tag = "20")]
+    pub release_hours: i32,
+    #[prost(int64, tag = "21")]
+    pub orders_set_aside: i64,
+    #[prost(message, repeated, tag = "22")]
+    pub envelope: Vec<Envelope>,
+    #[prost(message, optional, tag = "23")]
+    pub report: Option<OfferReport>,
 }
 
 /// A bucket's place, and what it holds.
@@ -281,6 +428,17 @@ pub(super) struct Change {
     pub network: Option<i64>,
     #[prost(int64, optional, tag = "6")]
     pub applied_at: Option<i64>,
+    #[prost(message, optional, tag = "7")]
+    pub offer: Option<ApprovedOffer>,
+}
+
+/// A tally.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Tally {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int64, tag = "2")]
+    pub number: i64,
 }
 
 /// An entry of the feed.

@@ -86,7 +86,7 @@ struct Want {
 impl Reserve {
     /// The step of a transition that was worked out with [`UNNAMED`] for now.
     pub fn new(id: ReservationId, expected: Expected, transition: Transition<'_>) -> Reserve {
-        let Transition { not_after, network_version, give, test, take, after } = transition;
+        let Transition { not_after, network_version, give, test, take, after, .. } = transition;
         let tested = !test.is_empty();
         let give = give.map(|(side, draws)| {
             let want = |d: &crate::domain::draw::Draw| Want {
@@ -325,11 +325,16 @@ fn number_of(side: Side) -> u8 {
     match side {
         Side::Held => 2,
         Side::Confirmed => 3,
+        Side::Fulfilled => 4,
     }
 }
 
 fn side_of(number: u8) -> Side {
-    if number == 3 { Side::Confirmed } else { Side::Held }
+    match number {
+        4 => Side::Fulfilled,
+        3 => Side::Confirmed,
+        _ => Side::Held,
+    }
 }
 
 /// Reads a plan.
@@ -417,9 +422,9 @@ impl Made<'_> {
                         let level = self.levels.get_mut(bucket.wrapping_sub(1)).ok_or_else(unnamed)?;
                         let level = level.get_or_insert_default();
                         if takes {
-                            take_from(level, pool, side_of(to), units);
+                            take_from(level, pool, side_of(to), None, units);
                         } else {
-                            give_to(level, pool, side_of(from), units);
+                            give_to(level, pool, side_of(from), None, units);
                         }
                         touched.push(bucket - 1);
                     }

@@ -100,6 +100,7 @@ fn read(value: Value) -> Result<Element, Unreadable> {
                     level.ok_or_else(|| wrong("it lacks a bucket"))?.get_or_insert_default(),
                     &d.pool,
                     Side::Held,
+                    None,
                     d.units,
                 );
             }

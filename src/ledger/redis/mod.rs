@@ -468,6 +468,10 @@ impl Ledger for RedisLedger {
         Ok(found.map(|stored| reading::as_of(stored.reservation, now)))
     }
 
+    async fn tallies(&self, _network: &NetworkId, _prefix: &str) -> Result<super::tally::Tallies, LedgerError> {
+        Ok(Vec::new())
+    }
+
     async fn reservations(
         &self,
         network: &NetworkId,

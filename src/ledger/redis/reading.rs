@@ -304,7 +304,7 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
         }
         let buckets = by_resource(levels);
         let snapshot =
-            Snapshot { seq, network_version: begin.version, document, applied_at: begin.applied_at, buckets };
+            Snapshot { seq, network_version: begin.version, document, applied_at: begin.applied_at, buckets, offers: Vec::new() };
         return Ok((snapshot, last));
     }
     Err(ReadError::Link(LinkError::Refused("the network changes faster than it can be read".to_owned())))
@@ -371,6 +371,6 @@ pub fn replay(levels: &mut FxHashMap<Place, BucketLevel>, change: &Change) {
             levels.insert((resource.clone(), *index), level.clone());
         }
         Change::Forgotten { resource, index } => levels.retain(|(r, i), _| r != resource || i >= index),
-        Change::Reservation(_) | Change::Undone(_) | Change::Network { .. } => {}
+        Change::Reservation(_) | Change::Undone(_) | Change::Network { .. } | Change::Offer(_) => {}
     }
 }

@@ -134,6 +134,7 @@ pub fn write_repairs(repairs: &[Repair], cmd: &mut Cmd) {
             Counter::Confirmed => (3, String::new()),
             Counter::Fulfilled => (4, String::new()),
             Counter::Pool(pool) => (0, pool.to_string()),
+            Counter::Channel(channel) => (1, channel.to_string()),
         };
         cmd.arg(keys::bucket(&r.resource, r.index)).arg(side).arg(pool).arg(r.by);
     }
@@ -159,7 +160,7 @@ async fn holdings(link: &mut Link, keys: &Keys, now: Moment) -> Result<Option<Ho
             match change {
                 Change::Reservation(r) => drop(reservations.insert(r.id.clone(), Arc::clone(r))),
                 Change::Undone(r) => drop(reservations.remove(&r.id)),
-                Change::Bucket { .. } | Change::Forgotten { .. } | Change::Network { .. } => {}
+                Change::Bucket { .. } | Change::Forgotten { .. } | Change::Network { .. } | Change::Offer(_) => {}
             }
         }
     })
@@ -180,9 +181,10 @@ async fn holdings(link: &mut Link, keys: &Keys, now: Moment) -> Result<Option<Ho
         document,
         applied_at: begin.applied_at,
         buckets: reading::by_resource(levels),
+        offers: Vec::new(),
     };
     let (reservations, adjustments) = (reservations.into_values().collect(), adjustments.into_values().collect());
-    Ok(Some(Holdings { snapshot, now, reservations, adjustments }))
+    Ok(Some(Holdings { snapshot, now, reservations, adjustments, tallies: Vec::new() }))
 }
 
 /// Why nothing can be loaded into the network.
@@ -238,8 +240,8 @@ async fn send(
     holdings: Holdings,
     entries: Entries,
 ) -> Result<usize, LoadError> {
-    let Holdings { snapshot, now, reservations, adjustments } = holdings;
-    let Snapshot { seq, network_version, document: text, applied_at, buckets } = snapshot;
+    let Holdings { snapshot, now, reservations, adjustments, tallies: _ } = holdings;
+    let Snapshot { seq, network_version, document: text, applied_at, buckets, offers: _ } = snapshot;
     let upload = super::reshape::send(link, &keys.document(document), &text).await;
     upload.map_err(|e| LoadError::Ledger(super::unavailable(e)))?;
     let command = |name: &str, key: &str| {

@@ -6,7 +6,7 @@ use super::super::record::{self, Unreadable};
 use super::super::rules::Adjustment;
 use super::super::transition;
 use super::keys;
-use crate::domain::bucket::{BucketLevel, PoolLevel};
+use crate::domain::bucket::{BucketLevel, ChannelLevel, PoolLevel, Shares};
 use crate::domain::draw::Pool;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
@@ -182,13 +182,26 @@ pub fn write_level(level: &BucketLevel) -> Vec<u8> {
     for n in [level.set.unwrap_or(-1), level.held, level.confirmed, level.fulfilled] {
         out.extend_from_slice(&n.to_be_bytes());
     }
-    for p in level.pools() {
-        out.extend_from_slice(&p.left.to_be_bytes());
-        out.extend_from_slice(p.pool.to_string().as_bytes());
+    let mut share = |kind: u8, numbers: [i64; 3], name: &str| {
+        out.push(kind);
+        for n in numbers {
+            out.extend_from_slice(&n.to_be_bytes());
+        }
+        out.extend_from_slice(name.as_bytes());
         out.push(0);
+    };
+    for p in level.pools() {
+        share(POOL, [p.set, p.used, p.release_at.0], &p.pool.to_string());
+    }
+    for c in level.channels() {
+        share(CHANNEL, [c.drawn, c.most.unwrap_or(-1), 0], &c.channel);
     }
     out
 }
+
+/// What comes after a bucket's own numbers: a byte for the kind, three numbers, a name that ends with a zero.
+const POOL: u8 = 1;
+const CHANNEL: u8 = 2;
 
 /// Reads what is stored of a bucket.
 pub fn read_level(value: &[u8]) -> Result<BucketLevel, Unreadable> {
@@ -198,22 +211,30 @@ pub fn read_level(value: &[u8]) -> Result<BucketLevel, Unreadable> {
     else {
         return unreadable(WHAT, format!("it has {} bytes", value.len()));
     };
-    let mut pools = Vec::new();
+    let mut shares = Shares::default();
     let mut at = 32;
     while at < value.len() {
-        let name = value.get(at + 8..).and_then(|rest| rest.iter().position(|b| *b == 0).map(|end| &rest[..end]));
-        let (Some(left), Some(name)) = (number(at), name) else { return unreadable(WHAT, "a pool is cut short") };
-        let pool = std::str::from_utf8(name).ok().and_then(Pool::parse);
-        let Some(pool) = pool else { return unreadable(WHAT, "a pool has no name that can be read") };
-        pools.push(PoolLevel { pool, left });
-        at += 8 + name.len() + 1;
+        let name = value.get(at + 25..).and_then(|rest| rest.iter().position(|b| *b == 0).map(|end| &rest[..end]));
+        let (Some(a), Some(b), Some(c), Some(name)) = (number(at + 1), number(at + 9), number(at + 17), name) else {
+            return unreadable(WHAT, "a share is cut short");
+        };
+        at += 25 + name.len() + 1;
+        let Ok(name) = std::str::from_utf8(name) else { return unreadable(WHAT, "a share has no name") };
+        match (value[at - 26 - name.len()], Pool::parse(name)) {
+            (POOL, Some(pool)) => shares.pools.push(PoolLevel { pool, set: a, used: b, release_at: Moment(c) }),
+            (CHANNEL, _) => {
+                shares.channels.push(ChannelLevel { channel: name.into(), drawn: a, most: (b >= 0).then_some(b) });
+            }
+            (kind, _) => return unreadable(WHAT, format!("'{name}' is no share of kind {kind}")),
+        }
     }
+    let any = !shares.pools.is_empty() || !shares.channels.is_empty();
     Ok(BucketLevel {
         set: (set >= 0).then_some(set),
         held,
         confirmed,
         fulfilled,
-        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+        shares: any.then(|| Box::new(shares)),
     })
 }
 

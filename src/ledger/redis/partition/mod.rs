@@ -282,8 +282,18 @@ impl Partition {
             Command::Recall { id, fingerprint } => Ok(Step::Tell(id.clone(), *fingerprint)),
             Command::SetSupply(c) => Ok(Step::Set(c.clone())),
             Command::AdjustSupply(c) => Ok(Step::Adjust(c.clone())),
-            Command::Tick | Command::ApplyNetwork(_) | Command::Forget { .. } => Ok(Step::Tick),
-            Command::Confirm(_)
+            Command::Tick
+            | Command::ApplyNetwork(_)
+            | Command::Forget { .. }
+            | Command::SetAllocation(_)
+            | Command::ApproveOffer(_)
+            | Command::CloseOffer { .. }
+            | Command::Count(_) => Ok(Step::Tick),
+            Command::Mark { .. }
+            | Command::Repromise(_)
+            | Command::Fix { .. }
+            | Command::Fulfil(_)
+            | Command::Confirm(_)
             | Command::Release { .. }
             | Command::Extend { .. }
             | Command::Amend(_)
@@ -572,11 +582,19 @@ fn needs_reservation(command: &Command) -> bool {
         | Command::Release { .. }
         | Command::Extend { .. }
         | Command::Amend(_)
+        | Command::Mark { .. }
+        | Command::Repromise(_)
+        | Command::Fix { .. }
+        | Command::Fulfil(_)
         | Command::Undo { .. } => true,
         Command::Hold(_)
         | Command::Recall { .. }
         | Command::SetSupply(_)
         | Command::AdjustSupply(_)
+        | Command::SetAllocation(_)
+        | Command::ApproveOffer(_)
+        | Command::CloseOffer { .. }
+        | Command::Count(_)
         | Command::ApplyNetwork(_)
         | Command::Forget { .. }
         | Command::Tick => false,
