@@ -28,6 +28,7 @@ use crate::domain::reservation::{Fingerprint, Reservation};
 use crate::domain::time::{Day, Moment, SECOND, Span};
 use crate::ledger::command::{Command, Outcome, Refusal};
 use crate::ledger::feed::{Change, Cursor, Entry, Snapshot, Subscriber};
+use crate::ledger::tally::Tallies;
 use crate::ledger::{Ledger, LedgerError, ReservationFilter};
 use crate::telemetry::Metrics;
 use crate::view::Views;
@@ -76,6 +77,10 @@ impl Ledger for Scripted {
         _: usize,
     ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), LedgerError> {
         self.answer((Vec::new(), None))
+    }
+
+    async fn tallies(&self, _: &NetworkId, _: &str) -> Result<Tallies, LedgerError> {
+        self.answer(Vec::new())
     }
 
     async fn entries(&self, _: &NetworkId, after: Cursor, _: usize) -> Result<Vec<Arc<Entry>>, LedgerError> {
@@ -265,6 +270,7 @@ fn ask(when: When) -> Ask {
         channel: None,
         offer: None,
         shipments: Shipments::Together,
+        min_confidence: None,
     }
 }
 

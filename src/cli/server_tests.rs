@@ -246,6 +246,13 @@ impl OperationsService for Fake {
         not_here()
     }
 
+    async fn fix_reservation(
+        &self,
+        _: Request<v1::FixReservationRequest>,
+    ) -> Result<Response<v1::FixReservationResponse>, Status> {
+        not_here()
+    }
+
     /// 250 reservations in pages of at most 100.
     async fn list_reservations(
         &self,

@@ -129,6 +129,7 @@ fn hold() -> Hold {
         ships_at: Moment(0),
         order_by: Moment(0),
         shipments: Vec::new(),
+        confidence: None,
     });
     let draw = Draw {
         resource: ResourceId::new("lej.pack").unwrap(),
@@ -150,6 +151,7 @@ fn hold() -> Hold {
             channel: None,
             offer: None,
             shipments: Shipments::Together,
+            min_confidence: None,
         }),
         answer: Arc::new(Answer {
             verdict: Verdict::Promised,

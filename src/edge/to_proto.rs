@@ -289,7 +289,7 @@ pub fn supply_line(line: &SupplyLine) -> v1::SupplyLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::bucket::{BucketLevel, PoolLevel};
+    use crate::domain::bucket::BucketLevel;
     use crate::domain::draw::Pool;
     use crate::domain::id::{ReservationId, ResourceId};
     use crate::domain::reservation::Fingerprint;
@@ -303,6 +303,7 @@ mod tests {
             ships_at: Moment(-1),
             order_by: Moment::MAX,
             shipments: vec![],
+            confidence: None,
         };
         let ask = Ask {
             lines: vec![Line { sku: "mug".into(), quantity: 1 }],
@@ -312,6 +313,7 @@ mod tests {
             channel: None,
             offer: None,
             shipments: Shipments::Together,
+            min_confidence: None,
         };
         let promise = Arc::new(promise);
         let answer = Answer {
@@ -332,6 +334,9 @@ mod tests {
             ended_at: None,
             reference: "cart".into(),
             at_risk: false,
+            fixed: false,
+            shipped_at: None,
+            delivered_at: None,
             version: 1,
             first_date: Day(20_811),
             fingerprint: Fingerprint(1),
@@ -370,13 +375,14 @@ mod tests {
 
     #[test]
     fn a_buckets_numbers_add_up() {
-        let pools = vec![PoolLevel { pool: Pool::Channel("vip".into()), left: 4 }];
-        let level = BucketLevel { set: Some(10), held: 3, confirmed: 2, fulfilled: 5, pools: Some(Box::new(pools)) };
+        let mut level = BucketLevel { set: Some(10), held: 3, confirmed: 2, fulfilled: 5, shares: None };
+        let pool = level.pool_mut(&Pool::Channel("vip".into()));
+        (pool.set, pool.used, pool.release_at) = (6, 2, Moment(100));
         let resource = ResourceId::new("lej.pack").expect("a good id");
-        let row = BucketRow { resource, from: Moment(0), to: Moment(1), supply: 10, level };
+        let row = BucketRow { resource, from: Moment(0), to: Moment(1), supply: 10, level, as_of: Moment(99) };
         let b = bucket(&row);
         assert_eq!((b.supply, b.held, b.confirmed, b.allocated, b.available), (10, 3, 7, 4, -4));
-        assert_eq!(b.available, row.level.balance(10), "rule 3");
+        assert_eq!(b.available, row.level.balance(10, Moment(99)), "rule 3");
     }
 
     #[test]

@@ -336,11 +336,6 @@ mod tests {
         Pool::Channel("vip".into())
     }
 
-    fn with_pools(pools: &[(Pool, i64)]) -> BucketLevel {
-        let pools = pools.iter().map(|(pool, left)| PoolLevel { pool: pool.clone(), left: *left });
-        BucketLevel { pools: Some(Box::new(pools.collect())), ..BucketLevel::default() }
-    }
-
     fn mended(level: BucketLevel) -> (Vec<Drift>, BucketLevel) {
         let mut state = State::new();
         state.put_level(&resource(), 3, level);
@@ -367,14 +362,21 @@ mod tests {
     }
 
     #[test]
-    fn pools_are_listed_once_are_not_common_and_not_below_zero() {
-        let (drifts, level) = mended(with_pools(&[(vip(), -2)]));
-        assert_eq!(drifts[0].to_string(), "bucket 3 of oven has -2 left in channel/vip, which should be 0");
-        assert_eq!(level, with_pools(&[(vip(), 0)]));
-        let (_, level) = mended(with_pools(&[(vip(), 4), (Pool::Offer("o".into()), 1), (vip(), 7)]));
-        assert_eq!(level, with_pools(&[(vip(), 4), (Pool::Offer("o".into()), 1)]));
-        let (_, level) = mended(with_pools(&[(Pool::Common, 4)]));
-        assert_eq!(level.pools, None);
+    fn phantom_draws_of_pools_and_channels_go() {
+        let mut level = BucketLevel { fulfilled: 1, ..BucketLevel::default() };
+        level.pool_mut(&vip()).used = 3;
+        level.channel_mut(&"vip".into()).drawn = 2;
+        let (drifts, mended) = mended(level);
+        let told: Vec<String> = drifts.iter().map(ToString::to_string).collect();
+        // One of each may be of what was fulfilled and forgotten.
+        assert_eq!(
+            told,
+            [
+                "bucket 3 of oven has 3 drawn of channel/vip, its reservations draw 1",
+                "bucket 3 of oven has 2 drawn by channel vip, its reservations draw 1",
+            ]
+        );
+        assert_eq!((mended.pools()[0].used, mended.channels()[0].drawn), (1, 1));
     }
 
     #[test]

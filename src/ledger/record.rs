@@ -235,12 +235,7 @@ fn bucket_form(level: &BucketLevel) -> form::Bucket {
         confirmed: level.confirmed,
         fulfilled: level.fulfilled,
         pools: (level.pools().iter())
-            .map(|p| form::PoolLevel {
-                pool: p.pool.to_string(),
-                set: p.set,
-                used: p.used,
-                release_at: p.release_at.0,
-            })
+            .map(|p| form::PoolLevel { pool: p.pool.to_string(), set: p.set, used: p.used, release_at: p.release_at.0 })
             .collect(),
         channels: (level.channels().iter())
             .map(|c| form::ChannelLevel { channel: text(&c.channel), drawn: c.drawn, most: c.most })
@@ -250,9 +245,7 @@ fn bucket_form(level: &BucketLevel) -> form::Bucket {
 
 fn bucket(f: form::Bucket) -> Read<BucketLevel> {
     let pools = (f.pools.iter())
-        .map(|p| {
-            Ok(PoolLevel { pool: pool(&p.pool)?, set: p.set, used: p.used, release_at: Moment(p.release_at) })
-        })
+        .map(|p| Ok(PoolLevel { pool: pool(&p.pool)?, set: p.set, used: p.used, release_at: Moment(p.release_at) }))
         .collect::<Read<Vec<PoolLevel>>>()?;
     let channels: Vec<ChannelLevel> = (f.channels.into_iter())
         .map(|c| ChannelLevel { channel: c.channel.into(), drawn: c.drawn, most: c.most })

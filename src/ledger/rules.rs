@@ -20,8 +20,8 @@ use super::command::{
 };
 use super::feed::Change;
 pub use super::state::{Adjustment, State};
-pub use super::transition::expired;
 use super::tally;
+pub use super::transition::expired;
 use super::transition::{self, Next, Side, Transition};
 
 /// What a command did.
@@ -261,7 +261,8 @@ impl<'a> Step<'a> {
         }
         self.same_network(c.network_version)?;
         let pool = Pool::Channel(Arc::clone(&c.channel));
-        let asides = (c.first..).zip(&c.buckets).map(|(index, b)| (&c.resource, index, b.standing, b.units, b.release_at));
+        let asides =
+            (c.first..).zip(&c.buckets).map(|(index, b)| (&c.resource, index, b.standing, b.units, b.release_at));
         self.covers(&pool, asides)?;
         let mut levels = Vec::with_capacity(c.buckets.len());
         for (index, bucket) in (c.first..).zip(&c.buckets) {

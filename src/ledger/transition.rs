@@ -118,9 +118,7 @@ pub fn next<'c>(known: Option<&Arc<Reservation>>, told: bool, command: &'c Comma
             known.ok_or(Refusal::NotFound).and_then(|r| mark(r, *version, *at_risk, now))
         }
         Command::Repromise(c) => known.ok_or(Refusal::NotFound).and_then(|r| repromise(r, c, now)),
-        Command::Fix { fixed, reason, .. } => {
-            known.ok_or(Refusal::NotFound).and_then(|r| fix(r, *fixed, reason, now))
-        }
+        Command::Fix { fixed, reason, .. } => known.ok_or(Refusal::NotFound).and_then(|r| fix(r, *fixed, reason, now)),
         Command::Fulfil(c) => known.ok_or(Refusal::NotFound).and_then(|r| fulfil(r, c, now)),
         Command::SetSupply(_)
         | Command::AdjustSupply(_)
@@ -244,8 +242,7 @@ fn confirm(r: &Arc<Reservation>, c: &Confirm, now: Moment) -> Result<Next<'stati
                 test: takes.map(|(draw, &standing)| Take { draw: draw.clone(), standing }).collect(),
                 take: Some(Side::Confirmed),
                 tallies: {
-                    let mut tallies =
-                        vec![(tally::of(r, Counted::Expired), -1), (tally::of(r, Counted::Confirmed), 1)];
+                    let mut tallies = vec![(tally::of(r, Counted::Expired), -1), (tally::of(r, Counted::Confirmed), 1)];
                     count_offer(&mut tallies, r, Side::Confirmed, 1);
                     tallies
                 },

@@ -59,11 +59,7 @@ pub struct ResolvedAsk {
 ///
 /// # Errors
 /// Every unknown SKU, zone (or address that no zone's prefixes match), channel and offer.
-pub fn resolve(
-    network: &Network,
-    ask: &Ask,
-    is_offer: impl FnOnce(&str) -> bool,
-) -> Result<ResolvedAsk, Vec<Unknown>> {
+pub fn resolve(network: &Network, ask: &Ask, is_offer: impl FnOnce(&str) -> bool) -> Result<ResolvedAsk, Vec<Unknown>> {
     let mut unknown = Vec::new();
     let mut miss = |path: String, kind, name: &str| unknown.push(Unknown { path, kind, name: name.to_owned() });
 

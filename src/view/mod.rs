@@ -230,13 +230,8 @@ impl Subscriber for Views {
         let checked = self.network_of(&snapshot.document, snapshot.applied_at);
         let resources = checked.as_ref().map_or(0, |network| network.resources().len());
         info!(%network, version = snapshot.network_version, resources, "view read in full");
-        let view = NetworkView::new(
-            checked,
-            snapshot.network_version,
-            snapshot.document,
-            snapshot.buckets,
-            snapshot.offers,
-        );
+        let view =
+            NetworkView::new(checked, snapshot.network_version, snapshot.document, snapshot.buckets, snapshot.offers);
         let Some(slot) = self.slot(network) else {
             self.begin(network, view, snapshot.seq, 0);
             return;

@@ -81,7 +81,7 @@ fn named(name: &str) -> NetworkId {
 fn snapshot(seq: u64, held: i64) -> Snapshot {
     let level = BucketLevel { set: Some(10), held, ..BucketLevel::default() };
     let buckets = vec![(ResourceId::new("a").expect("a name"), vec![(7, level)])];
-    Snapshot { seq, network_version: 1, document: Arc::from(*b"a"), applied_at: Moment(0), buckets }
+    Snapshot { seq, network_version: 1, document: Arc::from(*b"a"), applied_at: Moment(0), buckets, offers: Vec::new() }
 }
 
 /// The views of `default` and `other`, followed at second 100.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use surety::domain::bucket::{BucketLevel, Levels, PoolLevel};
+use surety::domain::bucket::{BucketLevel, Levels};
 use surety::domain::network::Network;
+use surety::domain::time::Moment;
 use surety::planner::{self, Detail, Planned};
 
 use crate::civil::at;
@@ -20,10 +21,13 @@ pub fn built(case: &Case) -> Result<(Network, Vec<Levels>), String> {
     let network = Network::build(case.spec.clone(), case.applied()).map_err(|faults| format!("{faults:?}"))?;
     let levels = network.resources().iter().map(|r| {
         let known = case.supply.iter().filter(|((id, _), _)| *id == r.id.as_str()).map(|((_, index), b)| {
-            let pools: Vec<PoolLevel> =
-                b.pools.iter().map(|(pool, left)| PoolLevel { pool: pool.clone(), left: *left }).collect();
-            let pools = (!pools.is_empty()).then(|| Box::new(pools));
-            (*index, BucketLevel { set: b.set, held: b.drawn, pools, ..BucketLevel::default() })
+            let mut level = BucketLevel { set: b.set, held: b.drawn, ..BucketLevel::default() };
+            for (pool, left) in &b.pools {
+                let own = level.pool_mut(pool);
+                (own.set, own.release_at) = (*left, Moment::MAX);
+            }
+            level.tidy();
+            (*index, level)
         });
         Levels::new(known.collect())
     });
@@ -34,7 +38,8 @@ pub fn built(case: &Case) -> Result<(Network, Vec<Levels>), String> {
 /// The planner's answer, or what is wrong with it as such.
 pub fn planned(case: &Case, detail: Detail) -> Result<Told, String> {
     let (network, levels) = built(case)?;
-    let resolved = planner::resolve(&network, &case.ask).map_err(|_| "the planner does not know a name".to_owned())?;
+    let resolved =
+        planner::resolve(&network, &case.ask, |_| false).map_err(|_| "the planner does not know a name".to_owned())?;
     let quote = || planner::quote(&network, levels.as_slice(), &resolved, case.now, case.now, detail);
     let planned = catch_unwind(AssertUnwindSafe(quote)).map_err(|_| "the planner panicked".to_owned())?;
     in_words(case, &network, &planned)

@@ -96,7 +96,7 @@ fn expected(case: &Case, days: i32) -> Option<Vec<String>> {
 fn difference(case: &Case, days: i32) -> Option<String> {
     let expected = expected(case, days)?;
     let (network, levels) = built(case).expect("a network without faults");
-    let resolved = planner::resolve(&network, &case.ask).unwrap_or_else(|_| panic!("known names"));
+    let resolved = planner::resolve(&network, &case.ask, |_| false).unwrap_or_else(|_| panic!("known names"));
     let seen: Vec<String> = planner::dates(&network, levels.as_slice(), &resolved, None, days, case.now)
         .iter()
         .map(|d| entry(d.date.0, &d.service, d.arrives_from, d.arrives_by, d.order_by, d.remaining))
@@ -151,7 +151,7 @@ fn dates_count_orders_like_this_one_until_there_is_no_yes() {
          line x 1",
     );
     let (network, levels) = built(&case).expect("a network without faults");
-    let resolved = planner::resolve(&network, &case.ask).unwrap_or_else(|_| panic!("known names"));
+    let resolved = planner::resolve(&network, &case.ask, |_| false).unwrap_or_else(|_| panic!("known names"));
     let dates = planner::dates(&network, levels.as_slice(), &resolved, None, 5, case.now);
     let seen: Vec<(String, i64, String)> =
         dates.iter().map(|d| (d.date.to_string(), d.remaining, d.order_by.to_string())).collect();

@@ -314,5 +314,6 @@ fn ask(d: &mut Dice, spec: &NetworkSpec, home: &str, now: Moment, scarce: i64) -
         // An ask can't redeem an offer yet; what is set aside for one is there all the same.
         offer: None,
         shipments: if d.percent(35) { Shipments::Split } else { Shipments::Together },
+        min_confidence: None,
     }
 }

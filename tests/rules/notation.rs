@@ -124,7 +124,16 @@ impl Case {
         let when = When::Any;
         let destination = Destination::Zone(Arc::from(""));
         let (lines, shipments) = (vec![], Shipments::Together);
-        let ask = Ask { lines, destination, when, service: None, channel: None, offer: None, shipments };
+        let ask = Ask {
+            lines,
+            destination,
+            when,
+            service: None,
+            channel: None,
+            offer: None,
+            shipments,
+            min_confidence: None,
+        };
         let mut case = Case { spec: NetworkSpec::default(), supply: Supply::new(), now: Moment(0), applied: None, ask };
         for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             case.read(Words(line.split_whitespace().collect::<Vec<_>>().into_iter()), line);

@@ -325,6 +325,7 @@ Times are in Europe/Berlin.
         confirmed,
         allocated: 0,
         available: supply - held - confirmed,
+        ..v1::Bucket::default()
     };
     let buckets = v1::ListBucketsResponse {
         buckets: vec![

@@ -140,6 +140,7 @@ fn an_ask_survives_the_way_there_and_back() {
                 channel: String::new(),
                 offer: "black-friday-26".to_owned(),
                 shipments: v1::ask::Shipments::Split.into(),
+                min_confidence: None,
             };
             let ask = parse(message.clone()).expect("a good ask");
             assert_eq!(to_proto::ask(&ask), message);

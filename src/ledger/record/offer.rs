@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::{Read, decode, fingerprint, form, id, line_form, lines, needed, resource, text, verdict_number, verdict_of, wrong};
+use super::{
+    Read, decode, fingerprint, form, id, line_form, lines, needed, resource, text, verdict_number, verdict_of, wrong,
+};
 use crate::domain::offer::{
     Advertised, ApprovedOffer, Envelope, Expected, Offer, OfferDay, OfferReport, OfferStage, Shortfall, ZoneShare,
 };

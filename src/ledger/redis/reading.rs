@@ -303,8 +303,14 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
             Followed::OtherNetwork | Followed::Gap => continue,
         }
         let buckets = by_resource(levels);
-        let snapshot =
-            Snapshot { seq, network_version: begin.version, document, applied_at: begin.applied_at, buckets, offers: Vec::new() };
+        let snapshot = Snapshot {
+            seq,
+            network_version: begin.version,
+            document,
+            applied_at: begin.applied_at,
+            buckets,
+            offers: Vec::new(),
+        };
         return Ok((snapshot, last));
     }
     Err(ReadError::Link(LinkError::Refused("the network changes faster than it can be read".to_owned())))

@@ -281,8 +281,8 @@ fn rule_17_units_needed_twice_are_added_up() {
 #[test]
 fn every_unknown_name_is_told_at_once() {
     let world = World::parse(&two(""), moment("2026-12-01T08:00Z"));
-    let unknown =
-        resolve(&world.network, &ask("mug 1 + mig 2 + cap 1 to dk as vap redeems xmas")).expect_err("unknown");
+    let unknown = resolve(&world.network, &ask("mug 1 + mig 2 + cap 1 to dk as vap redeems xmas"), |_| false)
+        .expect_err("unknown");
     let named = |path: &str, kind, name: &str| Unknown { path: path.to_owned(), kind, name: name.to_owned() };
     assert_eq!(
         unknown,

@@ -177,7 +177,7 @@ fn an_amendment_may_take_its_own_draws_again() {
     };
     assert_ne!(again(&world).takes, first.takes);
     let draws: Vec<_> = first.takes.iter().map(|t| t.draw.clone()).collect();
-    let back = GivenBack::new(&world.network, &world.levels[..], &draws, true);
+    let back = GivenBack::new(&world.network, &world.levels[..], &draws, true, Some(&"vip".into()));
     let amended = quote(&world.network, &back, &world.ask(ask), now, now, crate::planner::Detail::Plain);
     assert_eq!(amended.takes, first.takes);
 }

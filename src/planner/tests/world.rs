@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
-use crate::domain::bucket::{BucketLevel, Bucketing, Levels, PoolLevel};
+use crate::domain::bucket::{BucketLevel, Bucketing, Levels};
 use crate::domain::draw::{Pool, Take};
 use crate::domain::network::*;
 use crate::domain::time::{Day, Moment, Span, TimeOfDay};
@@ -140,8 +140,8 @@ impl World {
         match words[0] {
             "aside" => {
                 let mut level = levels.get(first).cloned().unwrap_or_default();
-                let pool = PoolLevel { pool: Pool::Channel(words[3].into()), left: words[4].parse().expect("units") };
-                level.pools.get_or_insert_default().push(pool);
+                let pool = level.pool_mut(&Pool::Channel(words[3].into()));
+                (pool.set, pool.release_at) = (words[4].parse().expect("units"), Moment::MAX);
                 levels.put(first, level);
             }
             verb => {
@@ -164,10 +164,12 @@ impl World {
         for Take { draw, standing } in takes {
             let at = self.network.find_resource(draw.resource.as_str()).expect("a resource");
             let mut level: BucketLevel = self.levels[at.at()].get(draw.index).cloned().unwrap_or_default();
-            assert!(level.available(*standing, &draw.pool) >= draw.units, "{draw:?} is more than {level:?} has");
+            assert!(
+                level.available(*standing, &draw.pool, Moment::MIN) >= draw.units,
+                "{draw:?} is more than {level:?} has"
+            );
             if draw.pool != Pool::Common {
-                let pools = level.pools.as_mut().expect("its pool");
-                pools.iter_mut().find(|p| p.pool == draw.pool).expect("its pool").left -= draw.units;
+                level.pool_mut(&draw.pool).used += draw.units;
             }
             level.held += draw.units;
             self.levels[at.at()].put(draw.index, level);
@@ -176,7 +178,7 @@ impl World {
 
     /// `mug 3 + cup 2 to south by 2026-12-03 svc express as vip split`.
     pub fn ask(&self, text: &str) -> ResolvedAsk {
-        resolve(&self.network, &ask(text)).unwrap_or_else(|unknown| panic!("{unknown:?}"))
+        resolve(&self.network, &ask(text), |_| false).unwrap_or_else(|unknown| panic!("{unknown:?}"))
     }
 
     pub fn quote(&self, text: &str, now: Moment) -> Planned {
@@ -266,6 +268,7 @@ pub fn ask(text: &str) -> Ask {
         channel: None,
         offer: None,
         shipments: Shipments::Together,
+        min_confidence: None,
     };
     while let Some(word) = words.next() {
         if word == "split" {
