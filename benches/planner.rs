@@ -92,6 +92,7 @@ fn ask(when: When) -> Ask {
         channel: None,
         offer: None,
         shipments: Shipments::Together,
+        min_confidence: None,
     }
 }
 

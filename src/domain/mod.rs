@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod draw;
 pub mod faults;
 pub mod id;
+pub mod kept;
 pub mod limits;
 pub mod network;
 pub mod offer;

@@ -8,6 +8,7 @@
 mod alternative;
 mod bottleneck;
 mod choose;
+mod confidence;
 mod dates;
 mod explain;
 mod flow;
@@ -15,6 +16,7 @@ mod forward;
 mod given_back;
 mod lane;
 mod latest;
+mod offer;
 mod order_by;
 mod overlay;
 mod promise;
@@ -31,8 +33,10 @@ use crate::domain::draw::Take;
 use crate::domain::limits::MAX_DRAWS;
 use crate::domain::network::Network;
 use crate::domain::time::Moment;
+pub use confidence::quote_kept;
 pub use dates::dates;
 pub use given_back::{GivenBack, GivenBackLevels};
+pub use offer::{Checked, Suggested, Supposed, check_offer, suggest};
 pub use resolve::{ResolvedAsk, Unknown, resolve};
 use search::Search;
 
