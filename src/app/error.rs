@@ -37,6 +37,9 @@ pub enum AppError {
         /// What would be right.
         needed: &'static str,
     },
+    /// The reservation's goods have left.
+    #[error("reservation '{0}' was shipped; from then on it is neither released, amended nor re-promised")]
+    Shipped(ReservationId),
     /// A late confirmation found that the capacity is taken by others.
     #[error("reservation '{id}' expired and its capacity is no longer free: {}", names(.resources))]
     RetakeShort {
@@ -108,6 +111,7 @@ impl AppError {
             | AppError::UnknownReservation(_)
             | AppError::RequestIdTaken(_)
             | AppError::WrongState { .. }
+            | AppError::Shipped(_)
             | AppError::RetakeShort { .. }
             | AppError::OrderByPassed(_)
             | AppError::TooManyAmendments { .. }

@@ -4,14 +4,20 @@
 mod amend;
 mod apply_network;
 mod buckets;
+mod counting;
 mod dates;
 mod error;
 mod events;
+mod fulfil;
 mod housekeeping;
+mod kept_record;
 mod quote;
+mod repromise;
 pub mod request;
 mod reservations;
 pub mod response;
+mod risk;
+mod scorecard;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -23,6 +29,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::AppError;
+pub use risk::Before;
 
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};
@@ -43,6 +50,12 @@ pub struct App {
     stale_reads: Span,
     /// Ends what runs by itself: streams, housekeeping.
     stop: CancellationToken,
+    /// Who is at risk, as far as it is worked out.
+    risk: Arc<risk::Risk>,
+    /// Quotes that took nothing and are not added up yet.
+    counting: counting::Counting,
+    /// What confidence is told from.
+    records: kept_record::Records,
 }
 
 impl App {
@@ -56,7 +69,21 @@ impl App {
         stale_reads: Span,
         stop: CancellationToken,
     ) -> Arc<App> {
-        Arc::new(App { ledger, views, clock, metrics, stale_reads, stop })
+        let risk = Arc::new(risk::Risk::default());
+        let known = Arc::clone(&risk);
+        metrics.observe_at_risk(move || known.marked() as u64);
+        let (counting, records) = (counting::Counting::default(), kept_record::Records::default());
+        Arc::new(App { ledger, views, clock, metrics, stale_reads, stop, risk, counting, records })
+    }
+
+    /// Does what has to be done beside the calls, until the service stops.
+    pub async fn keep(self: Arc<Self>) {
+        tokio::join!(
+            Arc::clone(&self).keep_house(),
+            Arc::clone(&self).keep_marks(),
+            Arc::clone(&self).keep_count(),
+            self.keep_records(),
+        );
     }
 
     /// Whether answers rest on the ledger's present state, in every network.

@@ -7,7 +7,7 @@ use crate::domain::ask::Ask;
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::network::Network;
 use crate::domain::reservation::{Fingerprint, State};
-use crate::domain::time::{Day, Span, TimeOfDay};
+use crate::domain::time::{Day, Moment, Span, TimeOfDay};
 
 /// Can we promise it, and is it to be held?
 #[derive(Clone, Debug, PartialEq)]
@@ -215,6 +215,54 @@ pub struct ReservationsRequest {
     pub resource: Option<ResourceId>,
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only confirmed work that should be over and was not reported as shipped or delivered.
+    pub backlog: bool,
+}
+
+/// New dates for reservations at risk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepromiseRequest {
+    /// Only say what would be done.
+    pub validate_only: bool,
+    /// Reservations at most, 1 to `MAX_REPROMISED`.
+    pub limit: usize,
+    /// Only these, fixed ones too; empty: all at risk that are not fixed.
+    pub ids: Vec<ReservationId>,
+}
+
+/// A mark that keeps a reservation's date.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixRequest {
+    /// Which.
+    pub id: ReservationId,
+    /// Whether it is fixed.
+    pub fixed: bool,
+    /// The caller's reason; may be empty.
+    pub reason: Arc<str>,
+}
+
+/// What became of one promise; at least one of the instants is there, and delivery does not come before shipment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FulfilmentReport {
+    /// Which.
+    pub id: ReservationId,
+    /// When its last shipment left.
+    pub shipped_at: Option<Moment>,
+    /// When its last shipment arrived.
+    pub delivered_at: Option<Moment>,
+}
+
+/// The figures of some days of promise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScorecardRequest {
+    /// The first day.
+    pub from: Day,
+    /// The last day, at most `MAX_SCORECARD_DAYS` from the first on.
+    pub to: Day,
+    /// Only of this channel.
+    pub channel: Option<Arc<str>>,
+    /// Only of this offer.
+    pub offer: Option<Arc<str>>,
 }
 
 /// From where on events are told.

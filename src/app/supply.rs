@@ -69,8 +69,20 @@ impl App {
         Ok(buckets)
     }
 
-    /// Changes the supply of consecutive buckets by a number, and shows them as they then are.
+    /// Changes the supply of consecutive buckets by a number, and shows them as they then are, with the number of reservations that
+    /// were put at risk by it (rule 24).
     pub async fn adjust_supply(
+        &self,
+        network: &NetworkId,
+        request: &AdjustSupplyRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<(Vec<BucketRow>, i64), AppError> {
+        let before = self.before(network);
+        let rows = self.adjust(network, request, give_up_at).await?;
+        Ok((rows, self.put_at_risk(network, before, give_up_at).await))
+    }
+
+    async fn adjust(
         &self,
         network: &NetworkId,
         request: &AdjustSupplyRequest,

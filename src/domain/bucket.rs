@@ -364,6 +364,15 @@ impl Resource {
         weekly[day.weekday() * per_day as usize + index.rem_euclid(per_day) as usize]
     }
 
+    /// Units drawn from a bucket beyond its supply: what rule 24 puts at risk. Of a bucket of days before the standing plan began, whose
+    /// supply was never set, nobody knows any more what there was, so it puts nothing at risk.
+    pub fn uncovered(&self, index: i32, level: &BucketLevel, today: impl FnOnce() -> Day) -> i64 {
+        if level.set.is_some() || level.drawn() == 0 {
+            return level.uncovered(0);
+        }
+        if self.bucketing.day_of(index) < self.since { 0 } else { level.uncovered(self.standing(index, today())) }
+    }
+
     /// The last bucket that can have supply (rule 18): none if nothing was set and nothing stands.
     pub fn last_bucket(&self, levels: &Levels, today: Day) -> Option<i32> {
         let standing = self.weekly.is_some().then(|| self.bucketing.first_of(today + self.horizon_days) - 1);

@@ -117,3 +117,18 @@ pub const MAX_REPROMISED: i32 = 1_000;
 pub const MIN_COMPARABLE: i64 = 30;
 /// Days late that are told apart in the record of what was kept; later ones count as so many.
 pub const MAX_DAYS_LATE: i32 = 15;
+/// Days of one scorecard: five years.
+pub const MAX_SCORECARD_DAYS: i32 = 1_830;
+/// Resources, and rows of lost demand, of one scorecard: what people and spreadsheets can look at.
+pub const MAX_SCORECARD_ROWS: usize = 1_000;
+/// How far in the future a reported instant may lie, in minutes: clocks differ.
+pub const MAX_SKEW_MINUTES: i64 = 5;
+/// Numbers that a server counts of its own before they are added up, for each of its 16 counters: distinct days, channels, offers
+/// and answers of a second or, while the store is away, of some more.
+pub const MAX_COUNTED: usize = 20_000;
+/// Refused request ids that a server remembers, so that the same request again is not counted as another quote.
+pub const MAX_REFUSED_IDS: usize = 100_000;
+/// Tallies that one command adds to.
+pub const MAX_TALLIES: usize = 2_000;
+/// Periods of the record of kept promises that confidence is told from: half a year.
+pub const RECORD_PERIODS: i32 = 6;

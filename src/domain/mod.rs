@@ -12,5 +12,6 @@ pub mod limits;
 pub mod network;
 pub mod offer;
 pub mod reservation;
+pub mod risk;
 pub mod share;
 pub mod time;

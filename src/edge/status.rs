@@ -49,6 +49,11 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
         AppError::WrongState { id, state, needed } => error(Code::FailedPrecondition, "WRONG_STATE")
             .metadata("state", state.name())
             .precondition("STATE", id.to_string(), needed),
+        AppError::Shipped(id) => error(Code::FailedPrecondition, "ALREADY_SHIPPED").precondition(
+            "SHIPPED",
+            id.to_string(),
+            "what has left is delivered or comes back; report its delivery, and reserve anew",
+        ),
         AppError::RetakeShort { id, resources } => {
             let mut built = error(Code::FailedPrecondition, "CAPACITY_TAKEN");
             for resource in resources {

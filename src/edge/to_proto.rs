@@ -1,5 +1,7 @@
 //! Words of the domain to messages. Nothing is decided here.
 
+mod outcome;
+
 use std::sync::Arc;
 
 use pbjson_types::Timestamp;
@@ -16,6 +18,8 @@ use crate::domain::reservation::{Change, Reservation, State};
 use crate::domain::share::Share;
 use crate::domain::time::{Moment, SECOND};
 use crate::proto::v1;
+
+pub use outcome::{fulfilments, repromises, scorecard};
 
 /// The last instant that a Timestamp may name, in microseconds: 9999-12-31T23:59:59.999999Z.
 const LAST: i64 = 253_402_300_799_999_999;

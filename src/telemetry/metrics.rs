@@ -225,6 +225,11 @@ impl Metrics {
         self.observe(names::LEDGER_QUEUE_DEPTH, depth);
     }
 
+    /// From now on, the reservations at risk are what `reservations` says. To be called once.
+    pub fn observe_at_risk(&self, reservations: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.observe(names::AT_RISK, reservations);
+    }
+
     /// From now on, the unary calls in flight are what `requests` says. To be called once; the shedding layer does.
     pub fn observe_in_flight(&self, requests: impl Fn() -> u64 + Send + Sync + 'static) {
         self.observe(names::REQUESTS_IN_FLIGHT, requests);

@@ -104,11 +104,17 @@ pub const OPEN_STREAMS: MetricName = metric("surety.streams.open", "{stream}", "
 /// Up-down counter.
 pub const OPEN_WATCHES: MetricName =
     metric("surety.watches.open", "{stream}", "WatchQuote and WatchEvents streams that are being fed.");
+/// Gauge.
+pub const AT_RISK: MetricName = metric(
+    "surety.reservations.at_risk",
+    "{reservation}",
+    "Reservations whose capacity was lost after it was promised (rule 24), in all networks.",
+);
 /// Counter, by [`SHED_KIND`].
 pub const SHED: MetricName = metric("surety.shed", "{call}", "Calls refused because the server was at its limit.");
 
 /// Every metric, for documentation and for tests.
-pub const ALL: [MetricName; 18] = [
+pub const ALL: [MetricName; 19] = [
     RPC_SERVER_CALL_DURATION,
     SPANS_PROCESSED,
     SPANS_EXPORTED,
@@ -126,6 +132,7 @@ pub const ALL: [MetricName; 18] = [
     REQUESTS_IN_FLIGHT,
     OPEN_STREAMS,
     OPEN_WATCHES,
+    AT_RISK,
     SHED,
 ];
 

@@ -4,6 +4,7 @@
 mod ask;
 mod network;
 mod operations;
+mod outcome;
 mod promise;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::domain::time::{Day, Moment, SECOND, Span};
 pub use ask::{WhenOf, ask};
 pub use network::{apply_network, network, network_document, network_spec};
 pub use operations::{adjust_supply, list_buckets, list_reservations, set_supply, watch_events};
+pub use outcome::{fix_reservation, get_scorecard, report_fulfilment, repromise};
 pub use promise::{
     amend_reservation, confirm_reservation, extend_reservation, get_reservation, list_promise_dates, quote,
     release_reservation, watch_quote,

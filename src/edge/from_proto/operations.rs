@@ -116,7 +116,7 @@ pub fn list_reservations(message: v1::ListReservationsRequest) -> Result<Reserva
     };
     let resource = keep(&mut faults, optional_name(&message.resource), || "resource".to_owned());
     let state = keep(&mut faults, state(message.state), || "state".to_owned());
-    let at_risk = message.at_risk;
+    let (at_risk, backlog) = (message.at_risk, message.backlog);
     let request = (|| {
         Some(ReservationsRequest {
             after: after?,
@@ -124,6 +124,7 @@ pub fn list_reservations(message: v1::ListReservationsRequest) -> Result<Reserva
             at_risk,
             resource: resource?.map(ResourceId::from),
             state: state?,
+            backlog,
         })
     })();
     finish(faults, request)
