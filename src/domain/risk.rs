@@ -109,7 +109,7 @@ mod tests {
     fn claims() -> impl Strategy<Value = Vec<Claim>> {
         let claim = (any::<bool>(), -2..3_i32, 0..5_i64, any::<bool>(), 1..9_i64);
         prop::collection::vec(claim, 0..30).prop_map(|all| {
-            let number = |(i, (confirmed, priority, made, stays, units))| Claim {
+            let number = |(i, (confirmed, priority, made, stays, units)): (u32, (_, _, _, bool, _))| Claim {
                 confirmed,
                 priority,
                 made,
