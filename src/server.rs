@@ -279,7 +279,9 @@ impl Ready {
                     .max_decoding_message_size(MAX_DOCUMENT_BYTES)
                     .max_encoding_message_size(MAX_DOCUMENT_BYTES),
             )
-            .add_service(OfferServiceServer::new(Offers).max_decoding_message_size(MAX_REQUEST_BYTES));
+            .add_service(
+                OfferServiceServer::new(Offers(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES),
+            );
 
         let housekeeping = tokio::spawn(Arc::clone(&app).keep_house());
         let drained = CancellationToken::new();

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::ResourceId;
+use crate::domain::offer::{ApprovedOffer, OfferReport, OfferStage};
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
+pub use crate::planner::Suggested;
 
 /// One bucket for people and planning systems.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,4 +49,49 @@ pub enum Event {
     Offer(Arc<str>),
     /// The network's version from then on.
     Network(i64),
+}
+
+/// An offer and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferRow {
+    /// As the ledger keeps it.
+    pub offer: Arc<ApprovedOffer>,
+    /// Its orders that are held.
+    pub orders_held: i64,
+    /// Its orders that are confirmed, delivered ones included.
+    pub orders_confirmed: i64,
+    /// The instant that this is told for.
+    pub as_of: Moment,
+}
+
+impl OfferRow {
+    /// When it was closed, if it was: by its owner, or by itself at its end (rule 26).
+    pub fn closed_at(&self) -> Option<Moment> {
+        let ended = (self.offer.ends_at <= self.as_of).then_some(self.offer.ends_at);
+        match (self.offer.stage, ended) {
+            (OfferStage::Approved, ended) => ended,
+            (OfferStage::Closed, None) => self.offer.closed_at,
+            (OfferStage::Closed, Some(ended)) => Some(self.offer.closed_at.map_or(ended, |at| at.min(ended))),
+        }
+    }
+}
+
+/// An offer whose capacity is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// As it now is.
+    pub row: OfferRow,
+    /// The report on which it was approved; of a repeated request, the first one.
+    pub report: Arc<OfferReport>,
+}
+
+/// A bucket in which common capacity has less than is to be set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LacksUnits {
+    /// The bucket as a plan names it: a date, or a local date and time of its site.
+    pub bucket: String,
+    /// Units that are common.
+    pub free: i64,
+    /// Units to be set aside beyond what is set aside and left now.
+    pub wanted: i64,
 }

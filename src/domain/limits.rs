@@ -106,6 +106,15 @@ pub const MAX_ENVELOPE: usize = 10_000;
 pub const MAX_OFFERS: usize = 10_000;
 /// Changes of supply that one check supposes.
 pub const MAX_SUPPOSED: usize = 1_000;
+/// Buckets that one check supposes other supply of, in all: bounds its memory.
+pub const MAX_SUPPOSED_BUCKETS: usize = 100_000;
+/// One check or suggestion runs at a time for so many of the machine's cores, and at least one; others wait for their turn. Each
+/// keeps a core busy for tens of milliseconds, which quotes must not wait for.
+pub const CORES_PER_CHECK: usize = 2;
+/// Suggestions in one answer when the caller does not say (contract).
+pub const DEFAULT_SUGGESTIONS: i32 = 20;
+/// Suggestions in one answer (contract).
+pub const MAX_SUGGESTIONS: i32 = 1_000;
 /// Longest time before a bucket begins at which what is set aside goes back, in hours: a year.
 pub const MAX_RELEASE_HOURS: i32 = 24 * 366;
 /// Fulfilments of one report (contract).
