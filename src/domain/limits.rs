@@ -104,6 +104,15 @@ pub const MAX_OFFER_ORDERS: i64 = 1_000_000_000;
 pub const MAX_ENVELOPE: usize = 10_000;
 /// Offers of one network that are remembered, closed ones included.
 pub const MAX_OFFERS: usize = 10_000;
+/// The largest scale that a check looks for, in hundredths of the orders asked: a thousand times as many.
+pub const MAX_OFFER_PERCENT: i64 = 100_000;
+/// Plans that one part of a check (the tightest promise, the shortfalls) may take, some seconds: beyond it, the tightest promise
+/// is told as none, and the shortfalls as far as they were found.
+pub const MAX_OFFER_PLANS: usize = 1_000_000;
+/// How often shortfalls are played again with what was lent as supply, until all orders can be kept.
+pub const MAX_LENT_ROUNDS: usize = 8;
+/// Days after an order's day on which supply may be lent where there is none.
+pub const MAX_LENT_DAYS: i32 = 60;
 /// Changes of supply that one check supposes.
 pub const MAX_SUPPOSED: usize = 1_000;
 /// Buckets that one check supposes other supply of, in all: bounds its memory.
