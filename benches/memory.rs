@@ -128,6 +128,7 @@ fn main() {
                 channel: None,
                 offer: None,
                 shipments: Shipments::Together,
+                min_confidence: None,
             };
             let request = QuoteRequest {
                 request_id: None,

@@ -19,6 +19,7 @@ fn all_wrong() -> QuoteRequest {
             channel: "y".repeat(1_000),
             offer: "z".repeat(1_000),
             shipments: 7,
+            min_confidence: Some(1.5),
             when: Some(When::ByDate("2026-02-30".into())),
         }),
         hold: Some(duration(8 * 86_400)),
@@ -46,6 +47,7 @@ async fn every_fault_of_a_question_is_named() {
             "ask.channel",
             "ask.offer",
             "ask.shipments",
+            "ask.min_confidence",
             "hold",
             "reference",
         ]

@@ -3,6 +3,9 @@
 //! Time is turned by hand where the server runs in this process; where the life and death of a process is what matters,
 //! the program itself is started (`process`).
 
+#[path = "../redis_world/mod.rs"]
+mod redis_world;
+
 mod amend;
 mod dates;
 mod deadlines;
@@ -16,6 +19,7 @@ mod quote;
 mod races;
 mod raw;
 mod reservation;
+mod season;
 mod supply;
 mod support;
 mod watch;

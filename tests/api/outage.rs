@@ -13,6 +13,7 @@ use surety::ledger::command::{Command, Outcome};
 use surety::ledger::embedded::store::{Batch, Medium, MemoryStore, Space, Store, StoreError, Visit};
 use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
 use surety::ledger::feed::{Cursor, Entry, Subscriber};
+use surety::ledger::tally::Tallies;
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 use surety::proto::v1::*;
 use surety::server::LEDGER_HEALTH;
@@ -96,6 +97,10 @@ impl Ledger for Doubtful {
         limit: usize,
     ) -> Result<(Vec<Arc<Kept>>, Option<ReservationId>), LedgerError> {
         self.ledger.reservations(network, filter, after, limit).await
+    }
+
+    async fn tallies(&self, network: &NetworkId, prefix: &str) -> Result<Tallies, LedgerError> {
+        self.ledger.tallies(network, prefix).await
     }
 
     async fn entries(&self, network: &NetworkId, after: Cursor, limit: usize) -> Result<Vec<Arc<Entry>>, LedgerError> {
