@@ -6,6 +6,7 @@
 #[path = "../redis_world/mod.rs"]
 mod redis_world;
 
+mod allocations;
 mod amend;
 mod dates;
 mod deadlines;
@@ -13,6 +14,7 @@ mod events;
 mod invalid;
 mod lifecycle;
 mod network;
+mod offers;
 mod outage;
 mod process;
 mod quote;

@@ -337,15 +337,8 @@ async fn what_a_later_version_brings_says_so() {
     let mut operations = server.operations.clone();
     let mut offers = server.offers().await;
     let refused = [
-        operations.set_allocation(SetAllocationRequest::default()).await.err(),
         operations.repromise(RepromiseRequest::default()).await.err(),
         operations.report_fulfilment(ReportFulfilmentRequest::default()).await.err(),
-        offers.check_offer(CheckOfferRequest::default()).await.err(),
-        offers.approve_offer(ApproveOfferRequest::default()).await.err(),
-        offers.close_offer(CloseOfferRequest::default()).await.err(),
-        offers.get_offer(GetOfferRequest::default()).await.err(),
-        offers.list_offers(ListOffersRequest::default()).await.err(),
-        offers.suggest_offers(SuggestOffersRequest::default()).await.err(),
         offers.get_scorecard(GetScorecardRequest::default()).await.err(),
     ];
     for status in refused {
