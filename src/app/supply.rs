@@ -138,7 +138,7 @@ impl App {
 }
 
 /// The bucket that a line of the plan begins with.
-fn first_bucket(
+pub(super) fn first_bucket(
     network: &Network,
     resource: &str,
     start: Start,
@@ -173,7 +173,7 @@ fn first_bucket(
 
 /// Notes a fault where buckets are over, or lie so far ahead that it must be a slip of the pen. A receipt of stock is never
 /// over: what arrived in the past is stock on hand (rule 4).
-fn reaches(
+pub(super) fn reaches(
     network: &Network,
     resource: &Resource,
     first: i32,

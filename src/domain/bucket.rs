@@ -301,6 +301,16 @@ impl Levels {
         self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &self.buckets[at].1)
     }
 
+    /// One bucket, to be changed, if anything is known of it.
+    pub fn get_mut(&mut self, index: i32) -> Option<&mut BucketLevel> {
+        self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &mut self.buckets[at].1)
+    }
+
+    /// All that are known, to be changed.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = (i32, &mut BucketLevel)> {
+        self.buckets.iter_mut().map(|(index, level)| (*index, level))
+    }
+
     /// Replaces what is known of one bucket.
     pub fn put(&mut self, index: i32, level: BucketLevel) {
         match self.buckets.binary_search_by_key(&index, |(i, _)| *i) {

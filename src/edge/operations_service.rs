@@ -8,7 +8,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{give_up_at, network};
-use super::status::{invalid, not_yet, status, status_of_message};
+use super::status::{invalid, status, status_of_message};
 use super::{from_proto, to_proto};
 use crate::app::{App, AppError};
 use crate::proto::v1;
@@ -90,9 +90,12 @@ impl OperationsService for Operations {
 
     async fn set_allocation(
         &self,
-        _request: Request<v1::SetAllocationRequest>,
+        request: Request<v1::SetAllocationRequest>,
     ) -> Result<Response<v1::SetAllocationResponse>, Status> {
-        Err(not_yet("SetAllocation"))
+        let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
+        let asked = from_proto::set_allocation(request.into_inner()).map_err(invalid)?;
+        let rows = self.0.set_allocation(&network, &asked, give_up_at).await.map_err(status)?;
+        Ok(Response::new(v1::SetAllocationResponse { buckets: rows.iter().map(to_proto::bucket).collect() }))
     }
 
     async fn list_reservations(

@@ -233,8 +233,13 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 continue;
             }
             let leg = self.overlay.legs_since(mark)[0];
-            if goal.has_deadline() && goal.is_met(&leg) {
-                return Some(true);
+            if goal.has_deadline() {
+                if goal.is_met(&leg) {
+                    return Some(true);
+                }
+                if let Some(notes) = &mut self.notes {
+                    notes.late = Some(notes.late.map_or(leg.date, |late| late.min(leg.date)));
+                }
             }
             // The last candidate need not be put aside to be compared with nothing.
             if best.is_none() && i + 1 == candidates.len() {

@@ -92,6 +92,9 @@ struct Instruments {
     confirmations: Counter<u64>,
     releases: Counter<u64>,
     plan_attempts: Histogram<u64>,
+    offers_approved: Counter<u64>,
+    offers_closed: Counter<u64>,
+    offer_check_duration: Histogram<f64>,
     commit_batch_size: Histogram<u64>,
     commit_duration: Histogram<f64>,
     open_watches: UpDownCounter<i64>,
@@ -116,6 +119,9 @@ impl Metrics {
             confirmations: counter(meter, names::CONFIRMATIONS),
             releases: counter(meter, names::RELEASES),
             plan_attempts: counts(meter, names::PLAN_ATTEMPTS, &names::ATTEMPT_BOUNDS),
+            offers_approved: counter(meter, names::OFFERS_APPROVED),
+            offers_closed: counter(meter, names::OFFERS_CLOSED),
+            offer_check_duration: seconds(meter, names::OFFER_CHECK_DURATION),
             commit_batch_size: counts(meter, names::COMMIT_BATCH_SIZE, &names::BATCH_BOUNDS),
             commit_duration: seconds(meter, names::COMMIT_DURATION),
             open_watches: {
@@ -172,6 +178,27 @@ impl Metrics {
     pub fn planned(&self, attempts: u32) {
         if let Some(on) = &self.0 {
             on.plan_attempts.record(u64::from(attempts), &[]);
+        }
+    }
+
+    /// An offer was approved; repeats do not count.
+    pub fn offer_approved(&self) {
+        if let Some(on) = &self.0 {
+            on.offers_approved.add(1, &[]);
+        }
+    }
+
+    /// An offer was closed; repeats, and offers that came to their end, do not count.
+    pub fn offer_closed(&self) {
+        if let Some(on) = &self.0 {
+            on.offers_closed.add(1, &[]);
+        }
+    }
+
+    /// The orders of one offer were played in `took`, waiting for a turn not counted.
+    pub fn offer_checked(&self, took: Duration) {
+        if let Some(on) = &self.0 {
+            on.offer_check_duration.record(took.as_secs_f64(), &[]);
         }
     }
 

@@ -3,6 +3,7 @@
 //! hundred resources and of a million.
 
 mod network_view;
+mod still;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use network_view::Draft;
-pub use network_view::{BucketAt, LevelsGuard, NetworkView};
+pub use network_view::{BucketAt, LevelsGuard, NetworkView, Offers};
+pub use still::Still;
 
 use crate::domain::faults::{Fault, summary};
 use crate::domain::id::NetworkId;

@@ -195,6 +195,11 @@ impl NetworkView {
         self.offers.load().contains_key(id)
     }
 
+    /// A resource's levels as they are now, to keep.
+    pub(super) fn levels_now(&self, resource: ResourceIdx) -> Arc<Levels> {
+        self.cells[resource.at()].load_full()
+    }
+
     pub(super) fn offered(&self, offer: &Arc<ApprovedOffer>) {
         let mut offers = Offers::clone(&self.offers.load());
         offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer));

@@ -9,6 +9,7 @@ mod dice;
 #[path = "../redis_world/mod.rs"]
 mod redis_world;
 
+mod allocations;
 mod amend;
 mod dates;
 mod deadlines;
@@ -17,6 +18,7 @@ mod fulfilment;
 mod invalid;
 mod lifecycle;
 mod network;
+mod offers;
 mod outage;
 mod outcome;
 mod process;
