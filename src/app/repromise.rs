@@ -71,7 +71,7 @@ impl App {
         // What was read of the store is shown by the view behind a command.
         self.execute(network, Command::Tick, give_up_at).await?;
         let repromises = if request.validate_only {
-            self.play(network, &mut book, &line, now)?
+            self.rehearse(network, &mut book, &line, now)?
         } else {
             let mut told = Repromises::default();
             for reservation in &line {
@@ -95,7 +95,7 @@ impl App {
     }
 
     /// Plans all of them one after the other, each on what those before it would have left.
-    fn play(
+    fn rehearse(
         &self,
         network: &NetworkId,
         book: &mut Book,

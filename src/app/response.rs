@@ -52,6 +52,51 @@ pub enum Event {
     Network(i64),
 }
 
+/// An offer and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferRow {
+    /// As the ledger keeps it.
+    pub offer: Arc<ApprovedOffer>,
+    /// Its orders that are held.
+    pub orders_held: i64,
+    /// Its orders that are confirmed, delivered ones included.
+    pub orders_confirmed: i64,
+    /// The instant that this is told for.
+    pub as_of: Moment,
+}
+
+impl OfferRow {
+    /// When it was closed, if it was: by its owner, or by itself at its end (rule 26).
+    pub fn closed_at(&self) -> Option<Moment> {
+        let ended = (self.offer.ends_at <= self.as_of).then_some(self.offer.ends_at);
+        match (self.offer.stage, ended) {
+            (OfferStage::Approved, ended) => ended,
+            (OfferStage::Closed, None) => self.offer.closed_at,
+            (OfferStage::Closed, Some(ended)) => Some(self.offer.closed_at.map_or(ended, |at| at.min(ended))),
+        }
+    }
+}
+
+/// An offer whose capacity is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// As it now is.
+    pub row: OfferRow,
+    /// The report on which it was approved; of a repeated request, the first one.
+    pub report: Arc<OfferReport>,
+}
+
+/// A bucket in which common capacity has less than is to be set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LacksUnits {
+    /// The bucket as a plan names it: a date, or a local date and time of its site.
+    pub bucket: String,
+    /// Units that are common.
+    pub free: i64,
+    /// Units to be set aside beyond what is set aside and left now.
+    pub wanted: i64,
+}
+
 /// What became of reservations at risk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repromises {
@@ -200,28 +245,6 @@ impl ResourceUse {
             (0, _) => 0.0,
             (_, 0) => 1.0,
             (committed, supply) => committed as f64 / supply as f64,
-
-/// An offer and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferRow {
-    /// As the ledger keeps it.
-    pub offer: Arc<ApprovedOffer>,
-    /// Its orders that are held.
-    pub orders_held: i64,
-    /// Its orders that are confirmed, delivered ones included.
-    pub orders_confirmed: i64,
-    /// The instant that this is told for.
-    pub as_of: Moment,
-}
-
-impl OfferRow {
-    /// When it was closed, if it was: by its owner, or by itself at its end (rule 26).
-    pub fn closed_at(&self) -> Option<Moment> {
-        let ended = (self.offer.ends_at <= self.as_of).then_some(self.offer.ends_at);
-        match (self.offer.stage, ended) {
-            (OfferStage::Approved, ended) => ended,
-            (OfferStage::Closed, None) => self.offer.closed_at,
-            (OfferStage::Closed, Some(ended)) => Some(self.offer.closed_at.map_or(ended, |at| at.min(ended))),
         }
     }
 }
@@ -235,23 +258,4 @@ pub struct LostDemand {
     pub quotes: i64,
     /// Units that were missing.
     pub units: i64,
-
-/// An offer whose capacity is set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approved {
-    /// As it now is.
-    pub row: OfferRow,
-    /// The report on which it was approved; of a repeated request, the first one.
-    pub report: Arc<OfferReport>,
-}
-
-/// A bucket in which common capacity has less than is to be set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LacksUnits {
-    /// The bucket as a plan names it: a date, or a local date and time of its site.
-    pub bucket: String,
-    /// Units that are common.
-    pub free: i64,
-    /// Units to be set aside beyond what is set aside and left now.
-    pub wanted: i64,
 }
