@@ -66,8 +66,9 @@ impl App {
             };
             let resolved = planner::resolve(&view.network, &ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
             let free = GivenBack::new(&view.network, &*view, &old.draws, held, old.ask.channel.as_ref());
-            let record = self.records.of(network);
-            let planned = planner::quote_kept(&view.network, &free, &resolved, now, as_of, Detail::Full, &record);
+            let planned = self.records.with(network, |record| {
+                planner::quote_kept(&view.network, &free, &resolved, now, as_of, Detail::Full, record)
+            });
             let answer = planned.answer;
             let wanted = match answer.verdict {
                 Verdict::Promised => true,

@@ -1,7 +1,7 @@
 //! The record of kept promises, as every answer of this server is given its confidence from: read from the ledger's tallies, and read
 //! again every half a minute and after each report of this server's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,32 +19,31 @@ use crate::ledger::tally::{PERIOD_DAYS, RECORD};
 /// How often the record is read.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// The records of all networks that have one.
-pub(super) struct Records {
-    by_network: ArcSwap<FxHashMap<NetworkId, Arc<KeptRecord>>>,
-    /// That of all others.
-    none: Arc<KeptRecord>,
-}
+/// That of networks of which nothing is on record.
+static NOTHING: LazyLock<KeptRecord> = LazyLock::new(KeptRecord::default);
 
-impl Default for Records {
-    fn default() -> Self {
-        Records { by_network: ArcSwap::default(), none: Arc::default() }
-    }
-}
+/// The records of all networks that have one.
+#[derive(Default)]
+pub(super) struct Records(ArcSwap<FxHashMap<NetworkId, Arc<KeptRecord>>>);
 
 impl Records {
-    /// A network's record; empty where nothing was delivered yet.
-    pub fn of(&self, network: &NetworkId) -> Arc<KeptRecord> {
-        let records = self.by_network.load();
-        Arc::clone(records.get(network).unwrap_or(&self.none))
+    /// Reads a network's record; an empty one where nothing was delivered yet.
+    pub fn with<T>(&self, network: &NetworkId, read: impl FnOnce(&KeptRecord) -> T) -> T {
+        let records = self.0.load();
+        // Mostly there are none, which is known without looking for the name.
+        let known = if records.is_empty() { None } else { records.get(network) };
+        match known {
+            Some(record) => read(record),
+            None => read(&NOTHING),
+        }
     }
 
     fn put(&self, network: &NetworkId, record: KeptRecord) {
-        if record.is_empty() && !self.by_network.load().contains_key(network) {
+        if record.is_empty() && !self.0.load().contains_key(network) {
             return;
         }
         let record = Arc::new(record);
-        self.by_network.rcu(|records| {
+        self.0.rcu(|records| {
             let mut records = FxHashMap::clone(records);
             records.insert(network.clone(), Arc::clone(&record));
             records

@@ -66,8 +66,9 @@ impl App {
         let now = self.clock.now();
         let Reading { view, as_of } = self.view(network, now)?;
         let ask = planner::resolve(&view.network, &request.ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
-        let record = self.records.of(network);
-        let answer = planner::quote_kept(&view.network, &*view, &ask, now, as_of, Detail::Full, &record).answer;
+        let answer = self.records.with(network, |record| {
+            planner::quote_kept(&view.network, &*view, &ask, now, as_of, Detail::Full, record).answer
+        });
         let zone = &view.network.zone(ask.zone()).calendar;
         self.count(network, id, &request.ask, &answer, zone, now);
         Ok(answer)
@@ -96,10 +97,9 @@ impl App {
                     };
                 }
             };
-            let planned = {
-                let record = self.records.of(network);
-                planner::quote_kept(&view.network, &*view, &resolved, now, as_of, Detail::Full, &record)
-            };
+            let planned = self.records.with(network, |record| {
+                planner::quote_kept(&view.network, &*view, &resolved, now, as_of, Detail::Full, record)
+            });
             let wanted = match planned.answer.verdict {
                 Verdict::Promised => true,
                 Verdict::Later => request.accept_later,

@@ -13,6 +13,7 @@ use crate::domain::ask::{Ask, Shipments, When};
 use crate::domain::bucket::Availability;
 use crate::domain::draw::Draw;
 use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::kept::KeptRecord;
 use crate::domain::limits::MAX_REPLANS;
 use crate::domain::network::Network;
 use crate::domain::reservation::{Reservation, State};
@@ -27,7 +28,7 @@ struct Ground<'a, A: Availability + ?Sized> {
     free: &'a A,
     now: Moment,
     as_of: Moment,
-    record: &'a crate::domain::kept::KeptRecord,
+    record: &'a KeptRecord,
 }
 
 /// What became of one reservation in line.
@@ -103,13 +104,14 @@ impl App {
         now: Moment,
     ) -> Result<Repromises, AppError> {
         let Reading { view, as_of } = self.view(network, now)?;
-        let record = self.records.of(network);
         let mut left = GivenBack::new(&view.network, &*view, &[], false, None);
         let mut told = Repromises::default();
         for r in line {
             let step = if book.is_at_risk(&r.id) {
-                let ground = Ground { network: &view.network, free: &left, now, as_of, record: &record };
-                planned(&ground, r, |offer| view.has_offer(offer))
+                self.records.with(network, |record| {
+                    let ground = Ground { network: &view.network, free: &left, now, as_of, record };
+                    planned(&ground, r, |offer| view.has_offer(offer))
+                })
             } else {
                 Step::Safe
             };
@@ -142,9 +144,11 @@ impl App {
             }
             let now = self.clock.now();
             let Reading { view, as_of } = self.view(network, now)?;
-            let record = self.records.of(network);
-            let ground = Ground { network: &view.network, free: &*view, now, as_of, record: &record };
-            let (promise, takes) = match plan(&ground, &present, |offer| view.has_offer(offer)) {
+            let planned = self.records.with(network, |record| {
+                let ground = Ground { network: &view.network, free: &*view, now, as_of, record };
+                plan(&ground, &present, |offer| view.has_offer(offer))
+            });
+            let (promise, takes) = match planned {
                 Some(Planned { answer, takes }) => match answer.promise {
                     Some(promise) => (promise, takes),
                     None => return Ok(Step::NoDate),
@@ -242,6 +246,8 @@ fn as_promised(ask: &Ask, promise: &Promise) -> Option<When> {
     match ask.when {
         // Of several shipments, the last has the date; the others keep coming as early as they can.
         When::Any if ask.shipments == Shipments::Split => Some(When::ByDate(date)),
+        // A date that is surer than the plan has moved away from it, as one on a day never does.
+        When::Any if ask.min_confidence.is_some() => Some(When::ByDate(date)),
         When::Any => Some(When::OnDate(date)),
         When::ByDate(y) => (date < y).then_some(When::ByDate(date)),
         When::ByTime(y) => (promise.arrives_by < y).then_some(When::ByTime(promise.arrives_by)),

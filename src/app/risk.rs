@@ -242,6 +242,8 @@ impl App {
             if self.follow_one(network, desk).await? == Read::On {
                 return Ok(());
             }
+            // The view may not show yet what the feed told.
+            tokio::time::sleep(GATHER * 5).await;
         }
     }
 

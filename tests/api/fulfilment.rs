@@ -50,7 +50,6 @@ async fn rule_22_what_was_delivered_keeps_its_draws_and_counts_once() {
 async fn what_can_t_be_is_told_each_with_its_reason_and_the_rest_is_done() {
     let server = after_arrival().await;
     server.release("r0", "").await.unwrap();
-    server.turn(-1);
     let told = server
         .report(vec![
             delivered("nobody", ARRIVED),

@@ -235,7 +235,7 @@ async fn two_servers_set_each_mark_once() {
     }
     // Each of them asks for more at the same time.
     let (a, b) = tokio::join!(one.adjusted(VAN, DAY, -1), other.adjusted("lej.pack", "2026-11-23", -99));
-    assert!(a >= 1 && b >= 1);
+    assert!(a + b >= 4, "each is counted by who caused it, and at the same time by others: {a}, {b}");
     one.until_at_risk(&["r1", "r2", "r3", "r4", "r5", "r6", "r7"]).await;
     let (a, b) = tokio::join!(one.adjusted(VAN, DAY, 100), other.adjusted("lej.pack", "2026-11-23", 99));
     assert_eq!((a, b), (0, 0));
@@ -244,11 +244,10 @@ async fn two_servers_set_each_mark_once() {
         assert_eq!(one.story(id).await[2..], *what, "once each: {id}");
     }
     // Whoever is left goes on.
-    other.adjusted(VAN, DAY, -97).await;
+    assert_eq!(other.adjusted(VAN, DAY, -99).await, 3);
     other.stopped().await;
-    let before = one.at_risk().await;
-    one.release(&before[0], "").await.unwrap();
-    until("the mark of another goes", async || one.at_risk().await.len() < before.len()).await;
+    one.release("r0", "").await.unwrap();
+    one.until_at_risk(&["r6", "r7"]).await;
 }
 
 #[tokio::test]
