@@ -428,6 +428,7 @@ impl App {
             if read == Read::On {
                 return Ok(book);
             }
+            tokio::time::sleep(GATHER * 5).await;
         }
     }
 }
