@@ -89,7 +89,7 @@ fn a_layout_of_a_later_version_is_refused() {
         let (redis, services) = world(scenario, flavour);
         let log = scenario.runtime.block_on(async {
             hold(&services[0], "before").await.expect("an answer").expect("there is room");
-            redis.cli(&["HSET", HEAD, "layout", "2"]);
+            redis.cli(&["HSET", HEAD, "layout", "3"]);
             tokio::time::sleep(Duration::from_millis(200)).await;
             for service in &services {
                 let refused =
@@ -98,16 +98,16 @@ fn a_layout_of_a_later_version_is_refused() {
             }
             services[0].log()
         });
-        assert!(log.contains("layout 2") && log.contains("newer"), "it says what is wrong: {}", end_of(&log));
+        assert!(log.contains("layout 3") && log.contains("newer"), "it says what is wrong: {}", end_of(&log));
         // One that starts says so and ends.
         let begun = Instant::now();
         let start = run(&["serve", "--listen", "127.0.0.1:0", "--store", &redis.url(), "--durability", "memory"]);
         let told = String::from_utf8_lossy(&start.stderr);
         assert_eq!(start.status.code(), Some(2), "{told}");
-        assert!(told.contains("layout 2") && told.contains("newer"), "{told}");
+        assert!(told.contains("layout 3") && told.contains("newer"), "{told}");
         println!("a_later_layout: refused {:?} after the start: {}", begun.elapsed(), told.trim());
 
-        redis.cli(&["HSET", HEAD, "layout", "1"]);
+        redis.cli(&["HSET", HEAD, "layout", "2"]);
         let back = Paced::now();
         scenario.runtime.block_on(async {
             for service in &services {

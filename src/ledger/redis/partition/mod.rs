@@ -16,19 +16,20 @@ use desk::refuse;
 pub use desk::{Desk, Execute, Message};
 
 use super::super::LedgerError;
-use super::super::command::{Command, Outcome};
+use super::super::command::{Command, Outcome, Refusal};
 use super::super::told::Told;
 use super::super::transition::{self, Next};
-use super::batch::{Batch, Expected, Reserve, Step};
+use super::batch::{Approve, Batch, Close, Expected, Reserve, Step};
 use super::call::{Awaited, CallError, Caller, Reply};
 use super::entries::Element;
 use super::following::Seen;
-use super::outcome::{Came, came};
+use super::outcome::{Came, Wrote, came};
 use super::recent::Recent;
 use super::scripts::Script;
-use super::stored::{self, Stored, UNNAMED};
+use super::stored::{self, Stored, Token, UNNAMED};
 use super::{Shared, reading, reply, reshape, steward};
 use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::offer::{ApprovedOffer, OfferStage};
 use crate::domain::reservation::State;
 use crate::domain::time::Moment;
 
@@ -75,6 +76,8 @@ struct Work {
     made_at: Option<Moment>,
     /// What was just read of its reservation.
     fresh: Option<Option<Stored>>,
+    /// The offer that it closes, as it was just read.
+    offer: Option<(Arc<ApprovedOffer>, Token)>,
     tries: usize,
 }
 
@@ -156,6 +159,7 @@ impl Partition {
                 answer: None,
                 made_at: Some(unheard.created_at),
                 fresh: None,
+                offer: None,
                 tries: 0,
             });
         }
@@ -165,8 +169,8 @@ impl Partition {
             match message {
                 Message::Execute(e) => {
                     let Execute { command, prepared, give_up_at, answer } = *e;
-                    let (made_at, fresh) = (None, None);
-                    works.push(Work { command, prepared, give_up_at, answer: Some(answer), made_at, fresh, tries: 0 });
+                    let (answer, made_at, fresh, offer) = (Some(answer), None, None, None);
+                    works.push(Work { command, prepared, give_up_at, answer, made_at, fresh, offer, tries: 0 });
                 }
                 other => others.push(other),
             }
@@ -216,8 +220,47 @@ impl Partition {
         }
     }
 
+    /// Reads the offers that commands close.
+    async fn look_up_offers(&mut self, works: Vec<Work>) -> Vec<Work> {
+        let mut cmd = redis::cmd("HMGET");
+        cmd.arg(&self.caller.keys.offers);
+        let mut any = false;
+        for work in &works {
+            if let Command::CloseOffer { id } = &work.command {
+                cmd.arg(&**id);
+                any = true;
+            }
+        }
+        if !any {
+            return works;
+        }
+        let read = match self.caller.read(&cmd).await {
+            Ok(answer) => reply::list(answer).map_err(CallError::from),
+            Err(e) => Err(e),
+        };
+        let read = read.and_then(|values| {
+            let read = |value| reply::some_bytes(value).map(|bytes| stored::read_offer(&bytes)).transpose();
+            Ok(values.into_iter().map(read).collect::<Result<Vec<_>, _>>()?)
+        });
+        match read {
+            Ok(found) => {
+                let (mut works, mut found) = (works, found.into_iter());
+                for work in works.iter_mut().filter(|work| matches!(work.command, Command::CloseOffer { .. })) {
+                    work.offer = found.next().flatten();
+                }
+                works
+            }
+            Err(e) => {
+                self.failed(&e);
+                self.refuse_all(works, &ledger_error(&e));
+                Vec::new()
+            }
+        }
+    }
+
     /// Reads what is known of the reservations that commands name and that were not seen lately.
     async fn look_up(&mut self, works: Vec<Work>) -> Vec<Work> {
+        let works = self.look_up_offers(works).await;
         let unknown: Vec<ReservationId> = works
             .iter()
             .filter(|work| work.fresh.is_none() && needs_reservation(&work.command))
@@ -282,13 +325,17 @@ impl Partition {
             Command::Recall { id, fingerprint } => Ok(Step::Tell(id.clone(), *fingerprint)),
             Command::SetSupply(c) => Ok(Step::Set(c.clone())),
             Command::AdjustSupply(c) => Ok(Step::Adjust(c.clone())),
-            Command::Tick
-            | Command::ApplyNetwork(_)
-            | Command::Forget { .. }
-            | Command::SetAllocation(_)
-            | Command::ApproveOffer(_)
-            | Command::CloseOffer { .. }
-            | Command::Count(_) => Ok(Step::Tick),
+            Command::SetAllocation(c) => Ok(Step::Allocate(c.clone())),
+            Command::ApproveOffer(c) => Ok(Step::Approve(Box::new(Approve::new(c)))),
+            Command::CloseOffer { .. } => match work.offer.take() {
+                Some((offer, token)) if offer.stage == OfferStage::Approved => {
+                    Ok(Step::Close(Box::new(Close::new(&offer, token))))
+                }
+                Some((offer, _)) => Err(Some(Outcome::Offer { offer, repeated: true })),
+                None => Err(Some(Outcome::Refused(Refusal::NotFound))),
+            },
+            Command::Count(tallies) => Ok(Step::Count(tallies.clone())),
+            Command::Tick | Command::ApplyNetwork(_) | Command::Forget { .. } => Ok(Step::Tick),
             Command::Mark { .. }
             | Command::Repromise(_)
             | Command::Fix { .. }
@@ -396,7 +443,7 @@ impl Partition {
         reply.codes = codes;
         // A hold that this call made may end before the one that was first before it.
         let ends = all.iter().filter_map(|(_, came)| match came {
-            Came::Done { written: Some(r), .. } if r.state == State::Held => Some(r.expires_at),
+            Came::Done { written: Some(Wrote::Reservation(r)), .. } if r.state == State::Held => Some(r.expires_at),
             Came::Done { .. } | Came::Again(_) => None,
         });
         reply.due = ends.chain(reply.due).min();
