@@ -164,24 +164,13 @@ fn to_test(takes: &[Take]) -> Vec<Want> {
 impl Reserve {
     /// The step of a transition that was worked out with [`UNNAMED`] for now.
     pub fn new(id: ReservationId, expected: Expected, transition: Transition<'_>) -> Reserve {
-        let Transition {
-            not_after,
-            network_version,
-            give,
-            give_by,
-            test,
-            take,
-            take_by,
-            tallies,
-            risk,
-            after,
-        } = transition;
+        let Transition { not_after, network_version, give, give_by, test, take, take_by, tallies, risk, after } =
+            transition;
         let tested = !test.is_empty();
         let give = give.map(|(side, draws)| (side, draws.iter().map(|d| Want::of(d, 0)).collect()));
         let take = take.zip(after.as_ref()).map(|(side, after)| {
             // What is not tested is taken draw by draw, as entries of pools that come anew do so in the order of the draws.
-            let wants =
-                if tested { to_test(&test) } else { after.draws.iter().map(|d| Want::of(d, 0)).collect() };
+            let wants = if tested { to_test(&test) } else { after.draws.iter().map(|d| Want::of(d, 0)).collect() };
             (side, wants)
         });
         let ending = match after.as_ref().map(|r| (r.state, r.expires_at)) {
