@@ -412,12 +412,12 @@ async fn rule_24_supply_may_fall_below_what_is_drawn(s: &Subject) {
     s.run(supply("slot", 0, &[5])).await;
     s.run(hold("x", &[("slot", 0, 4)])).await;
     let Outcome::SupplySet { buckets: 3 } = s.run(supply("slot", 0, &[1, 2, 3])).await else { panic!() };
-    assert_eq!(s.level("slot", 0).await.balance(0), -3);
+    assert_eq!(s.level("slot", 0).await.balance(0, BEGIN), -3);
     assert!(matches!(s.refused(hold("y", &[("slot", 0, 1)])).await, Refusal::Short(_)));
     // What is drawn stays so, and goes back as ever.
     s.run(confirm("x")).await;
     s.run(release("x")).await;
-    assert_eq!(s.level("slot", 0).await.balance(0), 1);
+    assert_eq!(s.level("slot", 0).await.balance(0, BEGIN), 1);
 }
 
 async fn adjusting_supply_starts_from_the_standing_plan_and_repeats_safely(s: &Subject) {
@@ -532,9 +532,9 @@ async fn reservations_are_listed_in_pages(s: &Subject) {
     }
     for (filter, expected) in [
         (ReservationFilter::default(), 25),
-        (ReservationFilter { resource: Some(res("a")), ..Default::default() }, 13),
+        (ReservationFilter { resources: vec![res("a")], ..Default::default() }, 13),
         (ReservationFilter { state: Some(State::Confirmed), ..Default::default() }, 5),
-        (ReservationFilter { resource: Some(res("b")), state: Some(State::Confirmed), ..Default::default() }, 2),
+        (ReservationFilter { resources: vec![res("b")], state: Some(State::Confirmed), ..Default::default() }, 2),
         (ReservationFilter { at_risk: true, ..Default::default() }, 0),
     ] {
         let (mut ids, mut after) = (Vec::new(), None);

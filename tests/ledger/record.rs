@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use surety::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
-use surety::domain::bucket::{BucketLevel, PoolLevel};
+use surety::domain::bucket::{BucketLevel, ChannelLevel, PoolLevel, Shares};
 use surety::domain::draw::{Draw, Pool};
 use surety::domain::reservation::{self, Amendment, Fingerprint, Reservation, State};
+use surety::domain::share::Share;
 use surety::domain::time::{Day, Moment};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::record::*;
@@ -51,14 +52,25 @@ fn pool(d: &mut Dice) -> Pool {
 }
 
 fn level(d: &mut Dice) -> BucketLevel {
-    let pools = d.some(2, |d| PoolLevel { pool: Pool::Channel(text(d)), left: number(d) });
+    let pools = d.some(2, |d| PoolLevel {
+        pool: if d.once_in(2) { Pool::Channel(text(d)) } else { Pool::Offer(text(d)) },
+        set: number(d),
+        used: number(d),
+        release_at: moment(d),
+    });
+    let channels = d.some(2, |d| ChannelLevel { channel: text(d), drawn: number(d), most: d.maybe(number) });
+    let any = !pools.is_empty() || !channels.is_empty();
     BucketLevel {
         set: d.maybe(number),
         held: number(d),
         confirmed: number(d),
         fulfilled: number(d),
-        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+        shares: any.then(|| Box::new(Shares { pools, channels })),
     }
+}
+
+fn share(d: &mut Dice) -> Share {
+    Share::from_millionths(d.below(1_000_001) as u32)
 }
 
 fn line(d: &mut Dice) -> Line {
@@ -83,6 +95,7 @@ fn ask(d: &mut Dice) -> Ask {
         channel: d.maybe(text),
         offer: d.maybe(text),
         shipments: if d.once_in(2) { Shipments::Split } else { Shipments::Together },
+        min_confidence: d.maybe(share),
     }
 }
 
@@ -101,6 +114,7 @@ fn promise(d: &mut Dice) -> Promise {
             arrives_by: moment(d),
             date: day(d),
         }),
+        confidence: d.maybe(share),
     }
 }
 
@@ -163,6 +177,9 @@ fn reservation(d: &mut Dice) -> Reservation {
         ended_at: d.maybe(moment),
         reference: text(d),
         at_risk: d.once_in(2),
+        fixed: d.once_in(2),
+        shipped_at: d.maybe(moment),
+        delivered_at: d.maybe(moment),
         version: number(d),
         first_date: day(d),
         fingerprint: Fingerprint(u128::from(d.next()) << 64 | u128::from(d.next())),

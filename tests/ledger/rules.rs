@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use surety::domain::bucket::{BucketLevel, PoolLevel};
+use surety::domain::bucket::{BucketLevel, PoolLevel, Shares};
 use surety::domain::draw::{Pool, Take};
 use surety::domain::id::ResourceId;
 use surety::domain::reservation::Reservation;
-use surety::domain::time::Span;
+use surety::domain::time::{Moment, Span};
 use surety::ledger::command::{Command, Confirm, Outcome, Refusal, Retake};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::record;
@@ -76,6 +76,14 @@ fn pool_of(pool: u8) -> Pool {
         1 => Pool::Channel("vip".into()),
         _ => Pool::Offer("sale".into()),
     }
+}
+
+/// Pools of a bucket, and what is set aside in them for a long time.
+fn set_aside(pools: &[(u8, i64)]) -> Option<Box<Shares>> {
+    let until = BEGIN.plus(Span::days(900));
+    let pools =
+        pools.iter().map(|(pool, set)| PoolLevel { pool: pool_of(*pool), set: *set, used: 0, release_at: until });
+    Some(Box::new(Shares { pools: pools.collect(), channels: Vec::new() }))
 }
 
 fn command(state: &State, doing: &Do) -> Command {
@@ -153,16 +161,15 @@ fn reservations(state: &State) -> BTreeMap<String, Reservation> {
     state.reservations().map(|r| (r.id.to_string(), (**r).clone())).collect()
 }
 
-fn balances(state: &State) -> BTreeMap<(ResourceId, i32), i64> {
-    levels(state).into_iter().map(|(at, level)| (at, level.balance(STANDING))).collect()
+fn balances(state: &State, now: Moment) -> BTreeMap<(ResourceId, i32), i64> {
+    levels(state).into_iter().map(|(at, level)| (at, level.balance(STANDING, now))).collect()
 }
 
 fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
     let mut state = State::new();
     for (i, resource) in RESOURCES.iter().enumerate() {
-        let left = |pool: u8, left: i64| PoolLevel { pool: pool_of(pool), left };
-        let pools = Some(Box::new(vec![left(1, 3), left(2, i as i64 * 2)]));
-        state.put_level(&res(resource), 0, BucketLevel { set: Some(20), pools, ..BucketLevel::default() });
+        let shares = set_aside(&[(1, 3), (2, 1 + i as i64)]);
+        state.put_level(&res(resource), 0, BucketLevel { set: Some(20), shares, ..BucketLevel::default() });
     }
     let mut now = BEGIN;
     for doing in steps {
@@ -174,7 +181,7 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
         apply(&mut before, &Command::Tick, now);
         let command = command(&before, &doing);
         let mut told = Seen::of(&state.snapshot());
-        let (old, old_reservations) = (balances(&before), reservations(&state));
+        let (old, old_reservations) = (balances(&before, now), reservations(&state));
         let applied = apply(&mut state, &command, now);
 
         let drifts = state.audit();
@@ -182,7 +189,7 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
 
         // Rule 19: nothing is drawn below zero; rule 24: only supply falls below what is drawn.
         let supply = matches!(doing, Do::SetSupply { .. } | Do::Adjust { .. } | Do::Forget { .. } | Do::Network { .. });
-        for (at, balance) in balances(&state) {
+        for (at, balance) in balances(&state, now) {
             let was = old.get(&at).copied().unwrap_or(STANDING);
             prop_assert!(supply || balance >= 0 || balance >= was, "{doing:?} drew {at:?} from {was} to {balance}");
         }
@@ -279,8 +286,7 @@ fn rules_19_to_24_hold_under_any_sequence_of_commands() {
 #[test]
 fn rule_17_pools_give_to_their_own_and_get_back_what_they_gave() {
     let mut state = State::new();
-    let pools = Some(Box::new(vec![PoolLevel { pool: pool_of(1), left: 3 }]));
-    let full = BucketLevel { set: Some(10), pools, ..BucketLevel::default() };
+    let full = BucketLevel { set: Some(10), shares: set_aside(&[(1, 3)]), ..BucketLevel::default() };
     state.put_level(&res("a"), 0, full.clone());
     let hold = |id: &str, draws: &[(u8, i32, u8, i64)]| {
         let mut hold = hold_of(id, taken(draws), Span::minutes(1));
@@ -293,7 +299,7 @@ fn rule_17_pools_give_to_their_own_and_get_back_what_they_gave() {
     assert!(short(&apply(&mut state, &hold("x", &[(0, 0, 2, 1)]), BEGIN).outcome), "nothing is set aside for it");
     assert!(!short(&apply(&mut state, &hold("x", &[(0, 0, 0, 7), (0, 0, 1, 3)]), BEGIN).outcome));
     let level = state.level(&res("a"), 0).expect("it is known").clone();
-    assert_eq!((level.held, level.set_aside(), level.balance(0)), (10, 0, 0));
+    assert_eq!((level.held, level.set_aside(BEGIN), level.balance(0, BEGIN)), (10, 0, 0));
     apply(&mut state, &confirm("x"), BEGIN);
     apply(&mut state, &release("x"), BEGIN);
     assert_eq!(state.level(&res("a"), 0), Some(&full));
@@ -301,10 +307,11 @@ fn rule_17_pools_give_to_their_own_and_get_back_what_they_gave() {
     // A pool that is no more gives its units to all.
     apply(&mut state, &hold("y", &[(0, 0, 1, 3)]), BEGIN);
     let mut without = state.level(&res("a"), 0).expect("it is known").clone();
-    without.pools = None;
+    let own = without.pool_mut(&pool_of(1));
+    own.set = 0;
     state.put_level(&res("a"), 0, without);
     apply(&mut state, &release("y"), BEGIN);
-    assert_eq!(state.level(&res("a"), 0).map(|l| l.balance(0)), Some(10));
+    assert_eq!(state.level(&res("a"), 0).map(|l| l.balance(0, BEGIN)), Some(10));
 }
 
 #[test]

@@ -68,7 +68,7 @@ struct Model {
 
 impl Model {
     fn expire(&mut self, now: Moment) {
-        if !rules::expire(&mut self.state, now, usize::MAX).is_empty() {
+        if !rules::expire(&mut self.state, now, usize::MAX).changes.is_empty() {
             self.state.next_seq();
         }
     }

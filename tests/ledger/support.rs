@@ -8,6 +8,7 @@ use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
 use surety::domain::bucket::BucketLevel;
 use surety::domain::draw::{Draw, Pool, Take};
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
+use surety::domain::offer::ApprovedOffer;
 use surety::domain::reservation::{Fingerprint, Reservation};
 use surety::domain::time::{Day, Moment, SECOND, Span};
 use surety::ledger::command::{
@@ -52,6 +53,7 @@ pub fn ask() -> Arc<Ask> {
         channel: None,
         offer: None,
         shipments: Shipments::Together,
+        min_confidence: None,
     })
 }
 
@@ -63,6 +65,7 @@ pub fn promise(order_by: Moment) -> Arc<Promise> {
         ships_at: order_by,
         order_by,
         shipments: Vec::new(),
+        confidence: None,
     })
 }
 
@@ -186,6 +189,7 @@ pub struct Seen {
     pub seq: Cursor,
     pub network_version: i64,
     pub buckets: BTreeMap<(ResourceId, i32), BucketLevel>,
+    pub offers: BTreeMap<Arc<str>, Arc<ApprovedOffer>>,
 }
 
 impl Seen {
@@ -193,7 +197,8 @@ impl Seen {
         let buckets = snapshot.buckets.iter().flat_map(|(resource, levels)| {
             levels.iter().map(|(index, level)| ((resource.clone(), *index), level.clone()))
         });
-        Seen { seq: snapshot.seq, network_version: snapshot.network_version, buckets: buckets.collect() }
+        let offers = snapshot.offers.iter().map(|o| (Arc::clone(&o.offer.id), Arc::clone(o))).collect();
+        Seen { seq: snapshot.seq, network_version: snapshot.network_version, buckets: buckets.collect(), offers }
     }
 
     /// Takes an entry in, as every follower must; tells what is wrong with it.
@@ -214,6 +219,9 @@ impl Seen {
                     self.buckets.retain(|(r, i), _| r != resource || i >= index);
                 }
                 Change::Network { version, .. } => self.network_version = *version,
+                Change::Offer(offer) => {
+                    self.offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer));
+                }
                 Change::Reservation(_) | Change::Undone(_) => {}
             }
         }

@@ -53,6 +53,7 @@ pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
         (SupplyAdjusted { first: r_first, levels: r }, SupplyAdjusted { first: f_first, levels: f }) => {
             r_first == f_first && r == f
         }
+        (Offer { offer: r, repeated: r_again }, Offer { offer: f, repeated: f_again }) => r == f && r_again == f_again,
         (NetworkApplied { version: r }, NetworkApplied { version: f }) => r == f,
         (Done, Done) => true,
         (Refused(Refusal::Short(r)), Refused(Refusal::Short(f))) => by_place(r) == by_place(f),
@@ -62,6 +63,7 @@ pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
             | Amended { .. }
             | SupplySet { .. }
             | SupplyAdjusted { .. }
+            | Offer { .. }
             | NetworkApplied { .. }
             | Done
             | Refused(_),
@@ -103,7 +105,7 @@ impl Normal {
                     let document = Arc::from([]);
                     normal.changes.push(Change::Network { version: *version, document, applied_at: *applied_at });
                 }
-                Change::Forgotten { .. } | Change::Reservation(_) | Change::Undone(_) => {
+                Change::Forgotten { .. } | Change::Reservation(_) | Change::Undone(_) | Change::Offer(_) => {
                     normal.changes.push(change.clone());
                 }
             }

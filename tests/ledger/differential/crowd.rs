@@ -305,8 +305,8 @@ impl History {
         let is_expiry =
             entry.changes.iter().any(|c| matches!(c, Change::Reservation(r) if r.state == reservation::State::Expired));
         if is_expiry {
-            let changes = rules::expire(&mut self.state, entry.at, usize::MAX);
-            return same("what ends by itself", &normal(changes)?, &found);
+            let expired = rules::expire(&mut self.state, entry.at, usize::MAX);
+            return same("what ends by itself", &normal(expired.changes)?, &found);
         }
         if self.state.next_due().is_some_and(|due| due <= entry.at) {
             return Err("what was due was not given back before".to_owned());
@@ -347,15 +347,18 @@ impl History {
         for change in &entry.changes {
             match change {
                 Change::Bucket { resource, index, level } => {
-                    if level.balance(STANDING) < 0 {
-                        return Err(format!("the balance of {resource}:{index} is {}", level.balance(STANDING)));
+                    if level.balance(STANDING, entry.at) < 0 {
+                        return Err(format!(
+                            "the balance of {resource}:{index} is {}",
+                            level.balance(STANDING, entry.at)
+                        ));
                     }
                     self.levels.entry((resource.clone(), *index)).or_default().push(level.clone());
                 }
                 Change::Reservation(r) => self.reservations.entry(r.id.clone()).or_default().push(Arc::clone(r)),
                 Change::Undone(r) => self.undone.push(Arc::clone(r)),
                 Change::Network { version, .. } => drop(self.versions.insert(*version)),
-                Change::Forgotten { .. } => {}
+                Change::Offer(_) | Change::Forgotten { .. } => {}
             }
         }
         Ok(())

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use surety::domain::bucket::BucketLevel;
-use surety::domain::id::{ReservationId, ResourceId};
+use surety::domain::id::ReservationId;
 use surety::domain::limits::REQUEST_ID_DAYS;
 use surety::domain::reservation::Reservation;
 use surety::domain::time::{Moment, Span};
@@ -35,13 +34,9 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(known: bool, begin: Moment, pools: &[(ResourceId, i32, BucketLevel)]) -> Model {
-        let mut state = State::new();
-        for (resource, index, level) in pools {
-            state.put_level(resource, *index, level.clone());
-        }
+    pub fn new(known: bool, begin: Moment) -> Model {
         Model {
-            state,
+            state: State::new(),
             known,
             clock: begin,
             last: Moment::MIN,
@@ -87,8 +82,8 @@ impl Model {
     /// Gives back what is due and forgets what ended long enough ago.
     fn settle(&mut self) {
         let now = self.now();
-        let changes = rules::expire(&mut self.state, now, usize::MAX);
-        self.note(changes);
+        let expired = rules::expire(&mut self.state, now, usize::MAX);
+        self.note(expired.changes);
         // The store forgets at the very instant, a state in memory just after it.
         self.state.trim(now, Span(KEEP.0 - 1));
     }

@@ -92,12 +92,6 @@ struct Play<'a> {
 /// Plays the sequence on an empty database. An error says where the two first differed.
 pub async fn play(stage: &Stage, plan: &Plan) -> Result<Tally, String> {
     empty(stage).await;
-    for (resource, index, level) in &plan.pools {
-        let key = format!("{{surety:{}}}:buckets", plan.network);
-        let field = format!("{resource}:{index}");
-        let value = raw_level(level);
-        (stage.client)().call(&[b"HSET", key.as_bytes(), field.as_bytes(), &value]).map_err(|e| e.to_string())?;
-    }
     let clock = Arc::new(ManualClock::at(BEGIN));
     let mut servers = Vec::new();
     for _ in 0..plan.servers {
@@ -132,18 +126,6 @@ pub async fn empty(stage: &Stage) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(answer(client.call(&["FLUSHDB"])), "OK");
-}
-
-/// A bucket as the store has it, written without the code under test.
-fn raw_level(level: &surety::domain::bucket::BucketLevel) -> Vec<u8> {
-    let numbers = [level.set.unwrap_or(-1), level.held, level.confirmed, level.fulfilled];
-    let mut bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
-    for pool in level.pools() {
-        bytes.extend(pool.left.to_be_bytes());
-        bytes.extend(pool.pool.to_string().as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// A server of its own on the store, followed from its beginning.
@@ -357,7 +339,7 @@ impl Play<'_> {
         let all: Vec<Arc<Reservation>> = self.model.reservations().into_values().collect();
         let filters = [
             ReservationFilter::default(),
-            ReservationFilter { resource: Some(res("a")), ..ReservationFilter::default() },
+            ReservationFilter { resources: vec![res("a")], ..ReservationFilter::default() },
             ReservationFilter { state: Some(State::Expired), ..ReservationFilter::default() },
         ];
         for filter in filters {
@@ -419,6 +401,14 @@ fn looks_at_capacity(command: &Command) -> bool {
         | Command::Extend { .. }
         | Command::Amend(_)
         | Command::Undo { .. }
+        | Command::SetAllocation(_)
+        | Command::ApproveOffer(_)
+        | Command::CloseOffer { .. }
+        | Command::Mark { .. }
+        | Command::Repromise(_)
+        | Command::Fix { .. }
+        | Command::Fulfil(_)
+        | Command::Count(_)
         | Command::ApplyNetwork(_) => false,
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use surety::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
-use surety::domain::bucket::{BucketLevel, PoolLevel};
 use surety::domain::draw::{Pool, Take};
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
 use surety::domain::limits::MAX_UNITS;
@@ -33,8 +32,6 @@ pub struct Plan {
     pub network: NetworkId,
     /// One, or two that take turns.
     pub servers: usize,
-    /// Buckets that have pools before anything is run: no command makes any yet.
-    pub pools: Vec<(ResourceId, i32, BucketLevel)>,
     pub steps: Vec<Step>,
 }
 
@@ -54,23 +51,22 @@ impl Plan {
     }
 
     pub fn model(&self) -> Model {
-        Model::new(self.is_default(), BEGIN, &self.pools)
+        Model::new(self.is_default(), BEGIN)
     }
 
     /// These commands, by one server on `default`.
     pub fn of(commands: Vec<Command>) -> Plan {
         let steps = commands.into_iter().map(|command| Step::Run { server: 0, command }).collect();
-        Plan { network: NetworkId::default_network(), servers: 1, pools: Vec::new(), steps }
+        Plan { network: NetworkId::default_network(), servers: 1, steps }
     }
 
     /// Throws a sequence of so many steps.
     pub fn thrown(seed: u64, length: u64) -> Plan {
         let mut d = Dice::seeded(seed);
         let network = if d.once_in(2) { "default".to_owned() } else { format!("n{seed}") };
-        let pools = if d.once_in(2) { pools(&mut d) } else { Vec::new() };
         let servers = if d.once_in(2) { 1 } else { 2 };
         let network = NetworkId::new(&network).expect("a name");
-        let mut plan = Plan { network, servers, pools, steps: Vec::new() };
+        let mut plan = Plan { network, servers, steps: Vec::new() };
         // With two servers a poll of one may be on its way with the clock as it was, while the other goes on.
         let backwards = servers == 1 && d.once_in(4);
         let mut model = plan.model();
@@ -99,29 +95,6 @@ impl Plan {
         let server = d.below(self.servers as u64) as usize;
         self.steps.push(Step::Run { server, command });
     }
-}
-
-fn pools(d: &mut Dice) -> Vec<(ResourceId, i32, BucketLevel)> {
-    let mut all = Vec::new();
-    for name in RESOURCES {
-        for index in FIRST..FIRST + BUCKETS as i32 {
-            let mut of_bucket = Vec::new();
-            for pool in [1, 2] {
-                if d.once_in(2) {
-                    continue;
-                }
-                let left = if d.once_in(10) { MAX_UNITS / 2 } else { d.range(0, 6) };
-                of_bucket.push(PoolLevel { pool: pool_of(pool), left });
-            }
-            if !of_bucket.is_empty() {
-                // Now and then more is set aside than there is.
-                let set = d.maybe(|d| d.range(0, 20));
-                let pools = Some(Box::new(of_bucket));
-                all.push((res(name), index, BucketLevel { set, pools, ..BucketLevel::default() }));
-            }
-        }
-    }
-    all
 }
 
 fn pool_of(pool: u64) -> Pool {
@@ -312,7 +285,7 @@ fn takes(d: &mut Dice, model: &Model) -> Vec<Take> {
             [] if d.once_in(24) => draw.pool = pool_of(1 + d.below(2)),
             [first, ..] if d.once_in(2) => {
                 draw.pool = first.pool.clone();
-                draw.units = first.left.clamp(1, units);
+                draw.units = first.left(model.now()).clamp(1, units);
             }
             _ => {}
         }
@@ -383,7 +356,7 @@ fn ask(d: &mut Dice) -> Arc<Ask> {
     let shipments = if d.once_in(2) { Shipments::Together } else { Shipments::Split };
     let text = |d: &mut Dice, text: &str| d.maybe(|_| Arc::from(text));
     let (service, channel, offer) = (text(d, "express"), text(d, "vip"), text(d, "sale"));
-    Arc::new(Ask { lines: lines(d), destination, when, service, channel, offer, shipments })
+    Arc::new(Ask { lines: lines(d), destination, when, service, channel, offer, shipments, min_confidence: None })
 }
 
 /// One whose `order_by` is near, so that late confirmations are sometimes too late.
@@ -399,7 +372,15 @@ fn promise(d: &mut Dice, model: &Model) -> Arc<Promise> {
         arrives_by,
         date,
     });
-    Arc::new(Promise { date, arrives_from: order_by, arrives_by, ships_at: order_by, order_by, shipments })
+    Arc::new(Promise {
+        date,
+        arrives_from: order_by,
+        arrives_by,
+        ships_at: order_by,
+        order_by,
+        shipments,
+        confidence: None,
+    })
 }
 
 fn bottlenecks(d: &mut Dice) -> Vec<Bottleneck> {
@@ -417,9 +398,6 @@ fn bottlenecks(d: &mut Dice) -> Vec<Bottleneck> {
 /// A sequence in a few words a step.
 pub fn show(plan: &Plan) -> String {
     let mut text = format!("network {}, {} servers\n", plan.network, plan.servers);
-    for (resource, index, level) in &plan.pools {
-        let _written = writeln!(text, "  before: {resource}:{index} {level:?}");
-    }
     for step in &plan.steps {
         let _written = match step {
             Step::Run { server, command } => writeln!(text, "  server {server}: {}", brief(command)),
