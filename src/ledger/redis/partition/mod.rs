@@ -2,6 +2,7 @@
 //! only then answers. While Redis is away it turns commands away at once, and tries again by itself.
 
 mod desk;
+mod lookup;
 mod telling;
 
 use std::collections::VecDeque;
@@ -26,9 +27,9 @@ use super::following::Seen;
 use super::outcome::{Came, Wrote, came};
 use super::recent::Recent;
 use super::scripts::Script;
-use super::stored::{self, Stored, Token, UNNAMED};
+use super::stored::{Stored, Token, UNNAMED};
 use super::{Shared, reading, reply, reshape, steward};
-use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::id::NetworkId;
 use crate::domain::offer::{ApprovedOffer, OfferStage};
 use crate::domain::reservation::State;
 use crate::domain::time::Moment;
@@ -218,93 +219,6 @@ impl Partition {
         for work in shapes {
             self.reshape(work).await;
         }
-    }
-
-    /// Reads the offers that commands close.
-    async fn look_up_offers(&mut self, works: Vec<Work>) -> Vec<Work> {
-        let mut cmd = redis::cmd("HMGET");
-        cmd.arg(&self.caller.keys.offers);
-        let mut any = false;
-        for work in &works {
-            if let Command::CloseOffer { id } = &work.command {
-                cmd.arg(&**id);
-                any = true;
-            }
-        }
-        if !any {
-            return works;
-        }
-        let read = match self.caller.read(&cmd).await {
-            Ok(answer) => reply::list(answer).map_err(CallError::from),
-            Err(e) => Err(e),
-        };
-        let read = read.and_then(|values| {
-            let read = |value| reply::some_bytes(value).map(|bytes| stored::read_offer(&bytes)).transpose();
-            Ok(values.into_iter().map(read).collect::<Result<Vec<_>, _>>()?)
-        });
-        match read {
-            Ok(found) => {
-                let (mut works, mut found) = (works, found.into_iter());
-                for work in works.iter_mut().filter(|work| matches!(work.command, Command::CloseOffer { .. })) {
-                    work.offer = found.next().flatten();
-                }
-                works
-            }
-            Err(e) => {
-                self.failed(&e);
-                self.refuse_all(works, &ledger_error(&e));
-                Vec::new()
-            }
-        }
-    }
-
-    /// Reads what is known of the reservations that commands name and that were not seen lately.
-    async fn look_up(&mut self, works: Vec<Work>) -> Vec<Work> {
-        let works = self.look_up_offers(works).await;
-        let unknown: Vec<ReservationId> = works
-            .iter()
-            .filter(|work| work.fresh.is_none() && needs_reservation(&work.command))
-            .filter_map(|work| work.command.reservation_id())
-            .filter(|id| self.state.recent.get(id).is_none())
-            .cloned()
-            .collect();
-        if unknown.is_empty() {
-            return works;
-        }
-        match self.read_reservations(&unknown).await {
-            Ok(found) => {
-                found.iter().flatten().for_each(|stored| self.state.recent.put(stored.clone()));
-                let mut works = works;
-                for work in &mut works {
-                    if let Some(at) = work.command.reservation_id().and_then(|id| unknown.iter().position(|u| u == id))
-                        && work.fresh.is_none()
-                        && needs_reservation(&work.command)
-                    {
-                        work.fresh = Some(found[at].clone());
-                    }
-                }
-                works
-            }
-            Err(e) => {
-                self.failed(&e);
-                self.refuse_all(works, &ledger_error(&e));
-                Vec::new()
-            }
-        }
-    }
-
-    async fn read_reservations(&mut self, ids: &[ReservationId]) -> Result<Vec<Option<Stored>>, CallError> {
-        let mut cmd = redis::cmd("HMGET");
-        cmd.arg(&self.caller.keys.reservations);
-        for id in ids {
-            cmd.arg(id.as_str());
-        }
-        let answer = self.caller.read(&cmd).await?;
-        let read = |value| match reply::some_bytes(value) {
-            None => Ok(None),
-            Some(bytes) => stored::read_reservation(&bytes).map(Some),
-        };
-        Ok(reply::list(answer)?.into_iter().map(read).collect::<Result<_, _>>()?)
     }
 
     /// What a command comes to: a step, or an answer at once. Answers rest on what was just read, never on what was once seen.
