@@ -309,6 +309,10 @@ fn amend<'c>(r: &Arc<Reservation>, c: &'c Amend, now: Moment) -> Result<Next<'c>
             if of.state == State::Confirmed {
                 tallies.push((tally::of(of, Counted::Confirmed), by));
             }
+            let moved = of.history.iter().filter(|change| *change.what == *"re-promised").count() as i64;
+            if moved > 0 {
+                tallies.push((tally::of(of, Counted::Repromised), by * moved));
+            }
             count_offer(&mut tallies, of, side, by);
         }
     }
