@@ -144,16 +144,20 @@ impl Want {
 /// Draws as the script tests them: those of a bucket follow each other, each pool once (rule 17: units that are needed twice are
 /// added up before they are compared), with the least of the bucket's standing units.
 fn to_test(takes: &[Take]) -> Vec<Want> {
-    let mut wants: Vec<Want> = takes.iter().map(|t| Want::of(&t.draw, t.standing)).collect();
-    wants.sort_by(|a, b| (&a.place, &a.pool).cmp(&(&b.place, &b.pool)));
-    wants.dedup_by(|next, sum| {
-        let same = (&next.place, &next.pool) == (&sum.place, &sum.pool);
-        if same {
-            sum.units = sum.units.saturating_add(next.units);
-            sum.standing = sum.standing.min(next.standing);
+    let mut each: Vec<Want> = takes.iter().map(|t| Want::of(&t.draw, t.standing)).collect();
+    // Those of a bucket keep their order: entries of pools that come anew do so in it.
+    each.sort_by(|a, b| a.place.cmp(&b.place));
+    let mut wants: Vec<Want> = Vec::with_capacity(each.len());
+    for next in each {
+        let mut of_bucket = wants.iter_mut().rev().take_while(|want| want.place == next.place);
+        match of_bucket.find(|want| want.pool == next.pool) {
+            Some(sum) => {
+                sum.units = sum.units.saturating_add(next.units);
+                sum.standing = sum.standing.min(next.standing);
+            }
+            None => wants.push(next),
         }
-        same
-    });
+    }
     for of_bucket in wants.chunk_by_mut(|a, b| a.place == b.place) {
         let standing = of_bucket.iter().map(|want| want.standing).min().unwrap_or_default();
         of_bucket.iter_mut().for_each(|want| want.standing = standing);
@@ -379,7 +383,7 @@ impl Batch {
         self.long(standing);
         self.long(units.clamp(0, MAX_UNITS + 1));
         self.long(until.0);
-        self.long(most.unwrap_or(-1));
+        self.long(most.map_or(-1, |most| most.clamp(0, MAX_UNITS)));
     }
 
     fn push_close(&mut self, Close { expected, after }: &Close) {

@@ -168,7 +168,8 @@ impl Made<'_> {
                         if made {
                             self.set_aside(bucket, &mut touched, |level| {
                                 let own = level.pool_mut(&pool);
-                                (own.set, own.release_at) = (units.clamp(0, MAX_UNITS), until);
+                                own.set = units.clamp(0, MAX_UNITS);
+                                own.release_at = if own.set == 0 { Moment(0) } else { until };
                                 if let Some(channel) = &channel {
                                     level.channel_mut(channel).most = (most >= 0).then_some(most);
                                 }

@@ -94,7 +94,7 @@ local function balance(l, standing)
 end
 
 -- Whether a bucket of which something is known of pools or channels can give all takes of it, of which the first is at `from`.
--- Of a pool that was released, units are common; a pool that is no more has nothing.
+-- Units of a pool that was released, or is not there, are common.
 local function can_give(l, by, from, takes)
   local bucket, pool, units, standing, p = unbin('>I4Hll', plan, from)
   local rest, b, common, all = balance(l, standing), bucket, 0, 0
@@ -102,9 +102,9 @@ local function can_give(l, by, from, takes)
   while b == bucket do
     all = all + units
     local mine = pool > 0 and own(l.pools, names[pool])
-    if pool == 0 or mine and mine[4] <= now then
+    if not mine or mine[4] <= now then
       common = common + units
-    elseif not mine or units > left(mine) then
+    elseif units > left(mine) then
       return false
     end
     takes = takes - 1
@@ -159,18 +159,19 @@ local function reservation()
     give(l, from, names[pool], giver, units)
   end
   if tested then
-    local short, looked_at
+    local short, looked_at, want
     p = took
     for i = 1, takes do
       local here = p
       b, pool, units, standing, p = unbin('>I4Hll', plan, p)
       local l, enough = levels[b], true
       if not l.pools and not l.channels then
-        enough = pool == 0 and (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4] >= units
+        want = b == looked_at and want + units or units
+        enough = (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4] >= want
       elseif b ~= looked_at then
-        looked_at = b
         enough = can_give(l, taker, here, takes - i + 1)
       end
+      looked_at = b
       if not enough then
         short = short or {}
         if short[#short] ~= b then short[#short + 1] = b end
@@ -317,6 +318,7 @@ local function reserve_of(b, pool, units, until_, raw, channel, most)
   local l = levels[b]
   local before = write_level(l)
   local p = pool_of(l, pool)
+  if units == 0 then until_, raw = 0, ZEROS end
   p[2], p[4], p[5] = math.min(9007199254740991, units), until_, raw
   tidy_pool(l, pool)
   if channel then
