@@ -114,15 +114,8 @@ fn name(text: &str) -> NetworkId {
 }
 
 /// The same on the second version of the network.
-fn second(mut command: Command) -> Command {
-    match &mut command {
-        Command::Hold(c) => c.network_version = 2,
-        Command::Amend(c) => c.network_version = 2,
-        Command::AdjustSupply(c) => c.network_version = 2,
-        Command::SetSupply(c) => c.network_version = 2,
-        _ => {}
-    }
-    command
+fn second(command: Command) -> Command {
+    at_version(command, 2)
 }
 
 fn hold_for(id: &str, draws: &[(&str, i32, i64)], hold: Span) -> Command {

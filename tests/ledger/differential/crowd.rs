@@ -94,17 +94,6 @@ pub async fn crowd(stage: &Stage, seed: u64, people: u64, each: u64) -> Result<u
     square.judge(stage, &witnesses, issued).await
 }
 
-fn at_version(mut command: Command, version: i64) -> Command {
-    match &mut command {
-        Command::Hold(c) => c.network_version = version,
-        Command::Amend(c) => c.network_version = version,
-        Command::SetSupply(c) => c.network_version = version,
-        Command::AdjustSupply(c) => c.network_version = version,
-        _ => {}
-    }
-    command
-}
-
 impl Square {
     /// Gives a command and waits for what comes of it; one that is turned away is given again.
     async fn give(&self, server: usize, command: Command) -> Result<Issued, String> {

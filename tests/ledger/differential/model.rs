@@ -1,10 +1,10 @@
 //! What must be true of one network, by the rules alone, driven as the embedded ledger drives them: expiry first and as an entry of its
 //! own, then the command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use surety::domain::id::ReservationId;
+use surety::domain::id::{ReservationId, ResourceId};
 use surety::domain::limits::REQUEST_ID_DAYS;
 use surety::domain::reservation::Reservation;
 use surety::domain::time::{Moment, Span};
@@ -12,6 +12,8 @@ use surety::ledger::LedgerError;
 use surety::ledger::command::{Command, Outcome};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::rules::{self, Adjustment, State};
+
+use crate::support::used_up;
 
 /// How long the store remembers a request id after its end. Rule 20 asks for 30 days; both sides keep this, to the microsecond.
 pub const KEEP: Span = Span::days(REQUEST_ID_DAYS);
@@ -29,6 +31,8 @@ pub struct Model {
     pub log: Vec<Entry>,
     /// The newest command made what was due at once: its hold is of no length.
     pub is_due: bool,
+    /// Buckets that were forgotten with units used up in them.
+    pub forgotten: BTreeSet<(ResourceId, i32)>,
     /// The request ids of all adjustments, kept or forgotten.
     adjusted: BTreeMap<ReservationId, ()>,
 }
@@ -42,6 +46,7 @@ impl Model {
             last: Moment::MIN,
             log: Vec::new(),
             is_due: false,
+            forgotten: BTreeSet::new(),
             adjusted: BTreeMap::new(),
         }
     }
@@ -67,8 +72,9 @@ impl Model {
             return Err(LedgerError::UnknownNetwork);
         }
         self.settle();
-        let now = self.now();
+        let (now, before) = (self.now(), used_up(&self.state));
         let applied = rules::apply(&mut self.state, command, now);
+        self.forgotten.extend(before.difference(&used_up(&self.state)).cloned());
         self.known |= !applied.changes.is_empty();
         if let Some(adjustment) = &applied.adjustment {
             self.adjusted.insert(adjustment.request_id.clone(), ());
