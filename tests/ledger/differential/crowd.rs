@@ -463,7 +463,9 @@ impl History {
                 if !self.ever_was(r) {
                     return about("it never was so");
                 }
-                if *repeated && r.version == 1 && self.undone.contains(r) {
+                // Who finds that a thing is so already has had a look, and no more; a repeat of the request relies on it.
+                let relies = matches!(command, Command::Hold(_) | Command::Recall { .. });
+                if relies && *repeated && r.version == 1 && self.undone.contains(r) {
                     return about("it was undone though somebody was told of it");
                 }
             }
