@@ -401,7 +401,7 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
 fn rules_19_to_24_hold_under_any_sequence_of_commands() {
     let seed = seed();
     let config = ProptestConfig {
-        cases: setting("ROUNDS", 400) as u32,
+        cases: setting("ROUNDS", 300) as u32,
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -471,4 +471,75 @@ fn amendments_are_limited_as_each_is_remembered() {
     assert_eq!(refusal(apply(&mut state, &one_more, BEGIN).outcome), Refusal::TooManyAmendments);
     let again = apply(&mut state, &amend("x", "a7", 1, &[]), BEGIN);
     assert!(matches!(again.outcome, Outcome::Amended { .. }) && again.changes.is_empty());
+}
+
+#[test]
+fn rule_24_supply_that_comes_and_goes_leaves_the_first_mark_and_the_latest() {
+    let mut state = State::new();
+    apply(&mut state, &network(0, "one", &[]), BEGIN);
+    apply(&mut state, &hold("x", &[]), BEGIN);
+    let mut now = BEGIN;
+    for i in 0..1_000 {
+        now = now.plus(Span::seconds(1));
+        let outcome = apply(&mut state, &mark("x", i + 1, i % 2 == 0), now).outcome;
+        assert!(matches!(outcome, Outcome::Reservation { repeated: false, .. }), "{outcome:?}");
+    }
+    let r = state.reservation(&rid("x")).expect("it is held");
+    let told: Vec<(&str, i64)> = r.history.iter().map(|change| (&*change.what, change.version)).collect();
+    assert_eq!(told, [("held", 1), ("at risk", 2), ("safe again", 1_001)]);
+    assert_eq!((r.version, r.at_risk), (1_001, false));
+}
+
+#[test]
+fn offers_are_limited_as_each_is_remembered() {
+    let mut state = State::new();
+    apply(&mut state, &network(0, "one", &[]), BEGIN);
+    for i in 0..surety::domain::limits::MAX_OFFERS {
+        let id = format!("o{i}");
+        let outcome = apply(&mut state, &approve(&id, &id, &[], BEGIN), BEGIN).outcome;
+        assert!(matches!(outcome, Outcome::Offer { repeated: false, .. }), "{outcome:?}");
+    }
+    apply(&mut state, &close_offer("o7"), BEGIN);
+    let one_more = apply(&mut state, &approve("more", "more", &[], BEGIN), BEGIN);
+    assert_eq!(refusal(one_more.outcome), Refusal::TooManyOffers);
+    let again = apply(&mut state, &approve("o7", "o7", &[], BEGIN), BEGIN);
+    assert!(matches!(again.outcome, Outcome::Offer { repeated: true, .. }) && again.changes.is_empty());
+}
+
+#[test]
+fn rule_17_several_draws_on_one_bucket_are_out_of_the_way_while_others_are_tested() {
+    let mut state = State::new();
+    apply(&mut state, &network(0, "one", &[]), BEGIN);
+    apply(&mut state, &supply("a", 0, &[9, 1]), BEGIN);
+    apply(&mut state, &allocate("q", "vip", "a", 0, &[(4, BEGIN.plus(Span::days(1)), Some(7))]), BEGIN);
+    let by_vip = |mut hold: surety::ledger::command::Hold, pools: &[u8]| {
+        for (take, pool) in hold.takes.iter_mut().zip(pools) {
+            take.draw.pool = pool_of(*pool);
+        }
+        hold.ask = asked_by(1);
+        hold
+    };
+    let draws = [("a", 0, 1), ("a", 0, 2), ("a", 0, 2), ("a", 0, 1)];
+    let hold = by_vip(hold_of("x", takes(&draws), Span::minutes(1)), &[0, 1, 0, 1]);
+    apply(&mut state, &Command::Hold(Box::new(hold)), BEGIN);
+    let held = state.level(&res("a"), 0).expect("it is known").clone();
+    assert_eq!((held.held, held.pools()[0].used, held.channels()[0].drawn), (6, 3, 6));
+    // One more than there is in the other bucket; and one more than the channel may draw.
+    for (draws, short) in [
+        (vec![("a", 0, 3), ("a", 1, 1), ("a", 0, 4), ("a", 1, 1)], vec![1]),
+        (vec![("a", 0, 3), ("a", 0, 1), ("a", 0, 4)], vec![0]),
+        (vec![("a", 0, 8), ("a", 1, 2)], vec![0, 1]),
+    ] {
+        let amendment = |draws: &[(&str, i32, i64)]| {
+            let takes = by_vip(hold_of("x", takes(draws), Span::minutes(1)), &[1]).takes;
+            let Command::Amend(mut c) = amend("x", "a", 1, &[]) else { unreachable!("it is one") };
+            (c.ask, c.takes) = (asked_by(1), takes);
+            Command::Amend(c)
+        };
+        let Refusal::Short(told) = refusal(apply(&mut state, &amendment(&draws), BEGIN).outcome) else { panic!() };
+        assert_eq!(told.iter().map(|s| s.index).collect::<Vec<_>>(), short, "{draws:?}");
+        assert_eq!(state.level(&res("a"), 0), Some(&held), "as it was");
+        assert_eq!(told.iter().find(|s| s.index == 0).map_or(&held, |s| &s.level), &held, "its own draws included");
+    }
+    assert_eq!(state.audit(), []);
 }
