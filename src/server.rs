@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -20,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::domain::id::NetworkId;
 use crate::domain::time::{SECOND, Span};
 use crate::edge::from_proto;
+use crate::edge::gathering::Gathering;
 use crate::edge::layers::deadline::DeadlineLayer;
 use crate::edge::layers::explain::ExplainLayer;
 use crate::edge::layers::methods::Methods;
@@ -285,7 +287,7 @@ impl Ready {
 
         let housekeeping = tokio::spawn(Arc::clone(&app).keep());
         let drained = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(|caller| caller.map(Gathering::new));
         let serving = router.serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
         tokio::pin!(serving);
         let watching = async {

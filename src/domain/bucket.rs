@@ -122,7 +122,7 @@ pub struct PoolLevel {
     /// Units of it that are drawn, by reservations that are held, confirmed or fulfilled. More than `set` where less was set
     /// aside afterwards.
     pub used: i64,
-    /// From this instant on, what is left of it is everyone's.
+    /// From this instant on, what is left of it is everyone's. 0 where nothing is set aside.
     pub release_at: Moment,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod from_proto;
+pub mod gathering;
 pub mod grpc_error;
 pub mod layers;
 pub mod offer_service;
