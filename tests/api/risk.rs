@@ -7,12 +7,15 @@ use surety::domain::id::{NetworkId, ReservationId};
 use surety::ledger::Ledger;
 use surety::ledger::command::{Command, SetSupply, SupplyRun};
 use surety::ledger::embedded::EmbeddedLedger;
+use surety::ledger::redis::{Address, Durability};
 use surety::proto::v1::reservation::State;
 use surety::proto::v1::watch_events_response::Event;
 use surety::proto::v1::*;
+use surety::server::{RedisStore, Store};
 
 use crate::dice::{Dice, seed};
 use crate::outcome::*;
+use crate::redis_world::{Flavour, Options, Server};
 use crate::shared::Shared;
 use crate::support::*;
 
@@ -248,6 +251,53 @@ async fn two_servers_set_each_mark_once() {
     other.stopped().await;
     one.release("r0", "").await.unwrap();
     one.until_at_risk(&["r6", "r7"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_on_redis_agree_on_marks_and_share_the_scorecard() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let redis = Server::start(flavour, Options::default());
+    let on_redis = async || {
+        let mut store = RedisStore::new(Address::parse(&redis.url()).expect("an address"));
+        store.durability = Durability::Memory;
+        TestServer::with(|config| {
+            config.network = Some(shop());
+            config.store = Store::Redis(Box::new(store));
+        })
+        .await
+    };
+    let (one, other) = (on_redis().await, on_redis().await);
+    for i in 0..6 {
+        let server = [&one, &other][i % 2];
+        let id = format!("r{i}");
+        server.held(&id, by(DAY, ask("card", 1))).await;
+        server.confirm(&id, "", false).await.unwrap();
+    }
+    assert_eq!(other.adjusted(VAN, DAY, -6).await, 2);
+    assert_eq!(one.at_risk().await, ["r4", "r5"]);
+    let (a, b) = tokio::join!(one.adjusted(VAN, DAY, -1), other.adjusted(VAN, DAY, -1));
+    assert!(a + b >= 2, "{a}, {b}");
+    for server in [&one, &other] {
+        server.until_at_risk(&["r2", "r3", "r4", "r5"]).await;
+    }
+    one.release("r0", "").await.unwrap();
+    other.until_at_risk(&["r3", "r4", "r5"]).await;
+    let dry = RepromiseRequest { validate_only: true, ..Default::default() };
+    let shown = one.repromise(dry).await.unwrap();
+    assert_eq!(other.repromise(RepromiseRequest::default()).await.unwrap(), shown);
+    assert_eq!((shown.moved, shown.still_at_risk), (3, 0));
+    for server in [&one, &other] {
+        assert_eq!(server.at_risk().await, [""; 0]);
+    }
+    assert_eq!(one.story("r5").await, ["held", "confirmed", "at risk", "re-promised"]);
+    // Each server's own quotes are in, too, within a second or so.
+    one.quote(read(by(DAY, ask("card", 1)))).await.unwrap();
+    other.quote(read(by(DAY, ask("card", 1)))).await.unwrap();
+    until("both have added up", async || one.card("", "").await.quotes == 8).await;
+    let card = one.card("", "").await;
+    assert_eq!((card.held, card.confirmed, card.released, card.repromised), (6, 6, 1, 3));
+    one.stopped().await;
+    other.stopped().await;
 }
 
 #[tokio::test]
