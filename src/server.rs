@@ -281,9 +281,11 @@ impl Ready {
                     .max_decoding_message_size(MAX_DOCUMENT_BYTES)
                     .max_encoding_message_size(MAX_DOCUMENT_BYTES),
             )
-            .add_service(OfferServiceServer::new(Offers).max_decoding_message_size(MAX_REQUEST_BYTES));
+            .add_service(
+                OfferServiceServer::new(Offers(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES),
+            );
 
-        let housekeeping = tokio::spawn(Arc::clone(&app).keep_house());
+        let housekeeping = tokio::spawn(Arc::clone(&app).keep());
         let drained = CancellationToken::new();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(|caller| caller.map(Gathering::new));
         let serving = router.serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
@@ -314,7 +316,7 @@ impl Ready {
                 let ended_early = tokio::time::timeout(config.notice, &mut serving).await;
                 stop.cancel();
                 if let Ok(ended) = ended_early {
-                    return finish(ended, housekeeping, ledger).await;
+                    return finish(ended, housekeeping, &app, ledger).await;
                 }
                 drained.cancel();
                 match tokio::time::timeout(config.drain, &mut serving).await {
@@ -327,7 +329,7 @@ impl Ready {
             }
         };
         stop.cancel();
-        finish(ended, housekeeping, ledger).await
+        finish(ended, housekeeping, &app, ledger).await
     }
 }
 
@@ -335,10 +337,15 @@ impl Ready {
 async fn finish(
     ended: Result<(), tonic::transport::Error>,
     housekeeping: JoinHandle<()>,
+    app: &App,
     ledger: Arc<dyn Ledger>,
 ) -> Result<(), ServerError> {
     if let Err(error) = housekeeping.await {
         warn!(%error, "housekeeping did not end well");
+    }
+    // Of the calls that were answered last, too.
+    if tokio::time::timeout(CLOSING, app.add_up()).await.is_err() {
+        warn!(waited = ?CLOSING, "what was counted of late could not be added up");
     }
     if tokio::time::timeout(CLOSING, ledger.close()).await.is_err() {
         warn!(waited = ?CLOSING, "the store does not close; what was acknowledged is in it");

@@ -54,6 +54,7 @@ impl App {
             }
             let held = match old.state {
                 State::Held => true,
+                State::Confirmed if old.shipped_at.is_some() => return Err(AppError::Shipped(id.clone())),
                 State::Confirmed => false,
                 state @ (State::Released | State::Expired | State::Fulfilled) => {
                     return Err(AppError::WrongState {
@@ -65,7 +66,9 @@ impl App {
             };
             let resolved = planner::resolve(&view.network, &ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
             let free = GivenBack::new(&view.network, &*view, &old.draws, held, old.ask.channel.as_ref());
-            let planned = planner::quote(&view.network, &free, &resolved, now, as_of, Detail::Full);
+            let planned = self.records.with(network, |record| {
+                planner::quote_kept(&view.network, &free, &resolved, now, as_of, Detail::Full, record)
+            });
             let answer = planned.answer;
             let wanted = match answer.verdict {
                 Verdict::Promised => true,
@@ -102,6 +105,7 @@ impl App {
                     return Ok(Amended { verdict, reservation, bottlenecks });
                 }
                 Outcome::Refused(Refusal::Short(_) | Refusal::ReservationChanged | Refusal::WrongState { .. }) => {}
+                Outcome::Refused(Refusal::Shipped) => return Err(AppError::Shipped(id.clone())),
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
                 Outcome::Refused(Refusal::AlreadyExists) => {
                     return Err(AppError::RequestIdTaken(request.request_id.clone().unwrap_or_else(|| id.clone())));

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::response::LacksUnits;
 use crate::domain::faults::{Fault, summary};
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
+use crate::domain::offer::OfferReport;
 use crate::domain::reservation::State;
+use crate::domain::share::Share;
 use crate::ledger::LedgerError;
 use crate::planner::Unknown;
 
@@ -37,6 +40,9 @@ pub enum AppError {
         /// What would be right.
         needed: &'static str,
     },
+    /// The reservation's goods have left.
+    #[error("reservation '{0}' was shipped; from then on it is neither released, amended nor re-promised")]
+    Shipped(ReservationId),
     /// A late confirmation found that the capacity is taken by others.
     #[error("reservation '{id}' expired and its capacity is no longer free: {}", names(.resources))]
     RetakeShort {
@@ -59,6 +65,45 @@ pub enum AppError {
     /// Resources that are left out, or whose buckets would mean something else, still carry reservations.
     #[error("live reservations draw on {}; a resource that carries reservations can't be left out or cut differently", names(.0))]
     StillCarries(Vec<ResourceId>),
+    /// There is no such offer.
+    #[error("there is no offer '{0}'")]
+    UnknownOffer(Arc<str>),
+    /// The offer's id was approved by another request.
+    #[error("offer '{0}' was approved by another request; another offer needs another id")]
+    OfferTaken(Arc<str>),
+    /// Less of an offer can be delivered than its approval asks for.
+    #[error("{}", offer_short(.offer, .report, *.min_share))]
+    OfferShort {
+        /// Which.
+        offer: Arc<str>,
+        /// The share that was asked for.
+        min_share: Share,
+        /// What can be delivered.
+        report: Arc<OfferReport>,
+    },
+    /// An approval would set units aside in too many buckets.
+    #[error(
+        "offer '{offer}' needs units of {buckets} buckets; at most {limit} are set aside for one offer: make it shorter or two of it"
+    )]
+    EnvelopeTooLarge {
+        /// Which.
+        offer: Arc<str>,
+        /// Buckets.
+        buckets: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The network remembers as many offers as it may.
+    #[error("there are {0} offers in this network already; no more are taken")]
+    TooManyOffers(usize),
+    /// Common capacity has less than is to be set aside for a channel; nothing was set aside.
+    #[error("{}", allocation_short(.resource, .short))]
+    AllocationShort {
+        /// Which resource.
+        resource: ResourceId,
+        /// Every bucket that lacks units.
+        short: Vec<LacksUnits>,
+    },
     /// The events after the cursor are no longer kept.
     #[error(
         "the events after {cursor} are no longer kept, the oldest is {oldest}; read the present state, then follow from there"
@@ -108,10 +153,17 @@ impl AppError {
             | AppError::UnknownReservation(_)
             | AppError::RequestIdTaken(_)
             | AppError::WrongState { .. }
+            | AppError::Shipped(_)
             | AppError::RetakeShort { .. }
             | AppError::OrderByPassed(_)
             | AppError::TooManyAmendments { .. }
             | AppError::StillCarries(_)
+            | AppError::UnknownOffer(_)
+            | AppError::OfferTaken(_)
+            | AppError::OfferShort { .. }
+            | AppError::EnvelopeTooLarge { .. }
+            | AppError::TooManyOffers(_)
+            | AppError::AllocationShort { .. }
             | AppError::EventsGone { .. }
             | AppError::TooManyNetworks(_)
             | AppError::DeadlineExceeded
@@ -147,6 +199,38 @@ fn unknown_summary(unknown: &[Unknown]) -> String {
     let each: Vec<String> =
         unknown.iter().map(|u| format!("{}: there is no {} '{}'", u.path, u.kind, u.name)).collect();
     each.join("; ")
+}
+
+/// The gist of the report: how many of how many, what would do, and what is missing most.
+fn offer_short(offer: &str, report: &OfferReport, min_share: Share) -> String {
+    let (deliverable, asked) = (report.orders_deliverable, report.orders_asked);
+    let needed = if min_share == Share::ALL { "all".to_owned() } else { format!("{} of them", min_share.as_f64()) };
+    let tightest = match report.tightest_within_days {
+        Some(days) => format!("all could be kept within {days} days"),
+        None => "no promise within days could be kept for all".to_owned(),
+    };
+    let missing = match report.shortfalls.first() {
+        Some(worst) => format!(
+            "; '{}' lacks {} units from {} to {}",
+            worst.resource, worst.units, worst.first_date, worst.last_date
+        ),
+        None => String::new(),
+    };
+    let scale = report.deliverable_percent;
+    format!(
+        "offer '{offer}': {deliverable} of {asked} orders can be delivered, {needed} must be; {tightest}, {scale} % of them as \
+         asked{missing}"
+    )
+}
+
+fn allocation_short(resource: &ResourceId, short: &[LacksUnits]) -> String {
+    let each: Vec<String> =
+        short.iter().take(10).map(|s| format!("{}: {} free, {} more wanted", s.bucket, s.free, s.wanted)).collect();
+    let more = match short.len().saturating_sub(each.len()) {
+        0 => String::new(),
+        more => format!("; and {more} more buckets"),
+    };
+    format!("common capacity of '{resource}' has not enough, nothing was set aside: {}{more}", each.join("; "))
 }
 
 fn names(resources: &[ResourceId]) -> String {

@@ -1,17 +1,25 @@
 //! The use cases, one file each. They know the rules' words, the planner, the ledger's trait and the view, and nothing of
 //! transports or stores.
 
+mod allocations;
 mod amend;
 mod apply_network;
 mod buckets;
+mod counting;
 mod dates;
 mod error;
 mod events;
+mod fulfil;
 mod housekeeping;
+mod kept_record;
+mod offers;
 mod quote;
+mod repromise;
 pub mod request;
 mod reservations;
 pub mod response;
+mod risk;
+mod scorecard;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -20,12 +28,15 @@ mod watch_quote;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use error::AppError;
+pub use risk::Before;
 
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::limits::CORES_PER_CHECK;
 use crate::domain::reservation::{Fingerprint, Reservation};
 use crate::domain::time::{Moment, Span};
 use crate::ledger::Ledger;
@@ -41,8 +52,16 @@ pub struct App {
     metrics: Metrics,
     /// How long answers that take nothing rest on what was known when the ledger's feed was cut; zero: not at all.
     stale_reads: Span,
+    /// Turns of what keeps a core busy for long: see [`CORES_PER_CHECK`].
+    checks: Arc<Semaphore>,
     /// Ends what runs by itself: streams, housekeeping.
     stop: CancellationToken,
+    /// Who is at risk, as far as it is worked out.
+    risk: Arc<risk::Risk>,
+    /// Quotes that took nothing and are not added up yet.
+    counting: counting::Counting,
+    /// What confidence is told from.
+    records: kept_record::Records,
 }
 
 impl App {
@@ -56,7 +75,23 @@ impl App {
         stale_reads: Span,
         stop: CancellationToken,
     ) -> Arc<App> {
-        Arc::new(App { ledger, views, clock, metrics, stale_reads, stop })
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let checks = Arc::new(Semaphore::new((cores / CORES_PER_CHECK).max(1)));
+        let risk = Arc::new(risk::Risk::default());
+        let known = Arc::clone(&risk);
+        metrics.observe_at_risk(move || known.marked() as u64);
+        let (counting, records) = (counting::Counting::default(), kept_record::Records::default());
+        Arc::new(App { ledger, views, clock, metrics, stale_reads, checks, stop, risk, counting, records })
+    }
+
+    /// Does what has to be done beside the calls, until the service stops.
+    pub async fn keep(self: Arc<Self>) {
+        tokio::join!(
+            Arc::clone(&self).keep_house(),
+            Arc::clone(&self).keep_marks(),
+            Arc::clone(&self).keep_count(),
+            self.keep_records(),
+        );
     }
 
     /// Whether answers rest on the ledger's present state, in every network.
@@ -115,6 +150,27 @@ impl App {
             self.execute(network, Command::Tick, give_up_at).await?;
         }
         Ok(())
+    }
+
+    /// Does what keeps a core busy for long beside the runtime's workers, when it is its turn. Once begun it is not stopped; who
+    /// has gone away by then only leaves its answer behind.
+    async fn apart<T: Send + 'static>(
+        &self,
+        give_up_at: Option<Instant>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let turn = Arc::clone(&self.checks).acquire_owned();
+        let turn = match give_up_at {
+            Some(at) => tokio::time::timeout_at(at.into(), turn).await.map_err(|_| AppError::DeadlineExceeded)?,
+            None => turn.await,
+        };
+        let turn = turn.map_err(|closed| AppError::Internal(Arc::from(closed.to_string())))?;
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        worked.await.map_err(|panic| AppError::Internal(Arc::from(panic.to_string())))
     }
 
     async fn stored(&self, network: &NetworkId, id: &ReservationId) -> Result<Option<Arc<Reservation>>, AppError> {

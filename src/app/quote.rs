@@ -47,9 +47,9 @@ impl App {
                 if self.known(network, &id, request.fingerprint, give_up_at).await?.is_some() {
                     return Err(AppError::RequestIdTaken(id));
                 }
-                Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None }
+                Quoted { answer: Arc::new(self.plan(network, Some(&id), &request)?), reservation: None }
             }
-            (None, None) => Quoted { answer: Arc::new(self.plan(network, &request)?), reservation: None },
+            (None, None) => Quoted { answer: Arc::new(self.plan(network, None, &request)?), reservation: None },
         };
         let kind = if held { QuoteKind::Hold } else { QuoteKind::Read };
         self.metrics.quote(counted(quoted.answer.verdict), kind);
@@ -57,11 +57,21 @@ impl App {
     }
 
     /// Reads only.
-    fn plan(&self, network: &NetworkId, request: &QuoteRequest) -> Result<Answer, AppError> {
+    fn plan(
+        &self,
+        network: &NetworkId,
+        id: Option<&ReservationId>,
+        request: &QuoteRequest,
+    ) -> Result<Answer, AppError> {
         let now = self.clock.now();
         let Reading { view, as_of } = self.view(network, now)?;
         let ask = planner::resolve(&view.network, &request.ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
-        Ok(planner::quote(&view.network, &*view, &ask, now, as_of, Detail::Full).answer)
+        let answer = self.records.with(network, |record| {
+            planner::quote_kept(&view.network, &*view, &ask, now, as_of, Detail::Full, record).answer
+        });
+        let zone = &view.network.zone(ask.zone()).calendar;
+        self.count(network, id, &request.ask, &answer, zone, now);
+        Ok(answer)
     }
 
     async fn quote_and_hold(
@@ -87,7 +97,9 @@ impl App {
                     };
                 }
             };
-            let planned = planner::quote(&view.network, &*view, &resolved, now, as_of, Detail::Full);
+            let planned = self.records.with(network, |record| {
+                planner::quote_kept(&view.network, &*view, &resolved, now, as_of, Detail::Full, record)
+            });
             let wanted = match planned.answer.verdict {
                 Verdict::Promised => true,
                 Verdict::Later => request.accept_later,
@@ -99,7 +111,11 @@ impl App {
                 // refusal can afford the look.
                 return Ok(match self.known(network, &id, request.fingerprint, give_up_at).await? {
                     Some(reservation) => first_answer(reservation),
-                    None => Quoted { answer, reservation: None },
+                    None => {
+                        let zone = &view.network.zone(resolved.zone()).calendar;
+                        self.count(network, Some(&id), &ask, &answer, zone, now);
+                        Quoted { answer, reservation: None }
+                    }
                 });
             };
             let command = Command::Hold(Box::new(Hold {

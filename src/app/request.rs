@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::domain::ask::Ask;
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::network::Network;
+use crate::domain::offer::Offer;
 use crate::domain::reservation::{Fingerprint, State};
-use crate::domain::time::{Day, Span, TimeOfDay};
+use crate::domain::share::Share;
+use crate::domain::time::{Day, Moment, Span, TimeOfDay};
 
 /// Can we promise it, and is it to be held?
 #[derive(Clone, Debug, PartialEq)]
@@ -215,6 +217,54 @@ pub struct ReservationsRequest {
     pub resource: Option<ResourceId>,
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only confirmed work that should be over and was not reported as shipped or delivered.
+    pub backlog: bool,
+}
+
+/// New dates for reservations at risk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepromiseRequest {
+    /// Only say what would be done.
+    pub validate_only: bool,
+    /// Reservations at most, 1 to `MAX_REPROMISED`.
+    pub limit: usize,
+    /// Only these, fixed ones too; empty: all at risk that are not fixed.
+    pub ids: Vec<ReservationId>,
+}
+
+/// A mark that keeps a reservation's date.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixRequest {
+    /// Which.
+    pub id: ReservationId,
+    /// Whether it is fixed.
+    pub fixed: bool,
+    /// The caller's reason; may be empty.
+    pub reason: Arc<str>,
+}
+
+/// What became of one promise; at least one of the instants is there, and delivery does not come before shipment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FulfilmentReport {
+    /// Which.
+    pub id: ReservationId,
+    /// When its last shipment left.
+    pub shipped_at: Option<Moment>,
+    /// When its last shipment arrived.
+    pub delivered_at: Option<Moment>,
+}
+
+/// The figures of some days of promise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScorecardRequest {
+    /// The first day.
+    pub from: Day,
+    /// The last day, at most `MAX_SCORECARD_DAYS` from the first on.
+    pub to: Day,
+    /// Only of this channel.
+    pub channel: Option<Arc<str>>,
+    /// Only of this offer.
+    pub offer: Option<Arc<str>>,
 }
 
 /// From where on events are told.
@@ -224,4 +274,86 @@ pub enum Since {
     Now,
     /// What came after this cursor; 0: from the oldest kept.
     Cursor(u64),
+}
+
+/// What of an offer could be kept?
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckOfferRequest {
+    /// What is advertised and expected.
+    pub offer: Offer,
+    /// Supply that is only supposed; at most `MAX_SUPPOSED` lines.
+    pub suppose: Vec<SupposedLine>,
+}
+
+/// "What if we add a shift?"
+#[derive(Clone, Debug, PartialEq)]
+pub struct SupposedLine {
+    /// Which resource.
+    pub resource: ResourceId,
+    /// The first bucket.
+    pub start: Start,
+    /// How many in a row, 1 to `MAX_ADJUSTED_BUCKETS`.
+    pub buckets: i32,
+    /// Units, either sign, at most `MAX_UNITS` in size.
+    pub delta: i64,
+}
+
+/// Capacity is set aside for an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApproveOfferRequest {
+    /// Makes the approval safe to repeat; the offer's own id where the caller gave none.
+    pub request_id: ReservationId,
+    /// The digest of the whole request.
+    pub fingerprint: Fingerprint,
+    /// What is advertised and expected.
+    pub offer: Offer,
+    /// The share of its orders that must be deliverable; never none.
+    pub min_share: Share,
+    /// Hours before a bucket begins when what is unsold goes back, 0 to `MAX_RELEASE_HOURS`.
+    pub release_hours: i32,
+}
+
+/// One page of offers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OffersRequest {
+    /// The last of the page before; none: the first page.
+    pub after: Option<Arc<str>>,
+    /// Offers at most, 1 to `MAX_PAGE_SIZE`.
+    pub limit: usize,
+}
+
+/// What could be offered?
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuggestOffersRequest {
+    /// The first day.
+    pub starts: Day,
+    /// The last day, at most `MAX_OFFER_DAYS` from the first on.
+    pub ends: Day,
+    /// Where to.
+    pub zone: Arc<str>,
+    /// The promise: delivered within so many days, 0 to `MAX_DAYS_AHEAD`.
+    pub within_days: i32,
+    /// Suggestions at most, 1 to `MAX_SUGGESTIONS`.
+    pub limit: usize,
+}
+
+/// Part of a resource is set aside for a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAllocationRequest {
+    /// Makes the call safe to repeat.
+    pub request_id: Option<ReservationId>,
+    /// The digest of the whole request.
+    pub fingerprint: Fingerprint,
+    /// For whom.
+    pub channel: Arc<str>,
+    /// Which resource.
+    pub resource: ResourceId,
+    /// The first bucket.
+    pub start: Start,
+    /// One number a bucket, 1 to `MAX_ADJUSTED_BUCKETS` of them, each 0 to `MAX_UNITS`.
+    pub units: Vec<i64>,
+    /// Hours before a bucket begins when what is left goes back, 0 to `MAX_RELEASE_HOURS`.
+    pub release_hours: i32,
+    /// The most that the channel may draw, one number a bucket, none below that bucket's units; none: no maximum.
+    pub most: Option<Vec<i64>>,
 }

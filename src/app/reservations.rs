@@ -95,6 +95,7 @@ impl App {
             Outcome::Refused(Refusal::WrongState { state }) => {
                 Err(AppError::WrongState { id: id.clone(), state, needed: "what was delivered can't be released" })
             }
+            Outcome::Refused(Refusal::Shipped) => Err(AppError::Shipped(id.clone())),
             Outcome::Refused(Refusal::NotFound) => Err(AppError::UnknownReservation(id.clone())),
             other => Err(unexpected("Release", &other)),
         }
@@ -140,7 +141,7 @@ impl App {
             resources: request.resource.iter().cloned().collect(),
             state: request.state,
             live: false,
-            backlog: None,
+            backlog: request.backlog.then(|| self.clock.now()),
         };
         if let Some(resource) = &request.resource
             && self.view(network, self.clock.now())?.view.network.find_resource(resource.as_str()).is_none()

@@ -69,8 +69,20 @@ impl App {
         Ok(buckets)
     }
 
-    /// Changes the supply of consecutive buckets by a number, and shows them as they then are.
+    /// Changes the supply of consecutive buckets by a number, and shows them as they then are, with the number of reservations that
+    /// were put at risk by it (rule 24).
     pub async fn adjust_supply(
+        &self,
+        network: &NetworkId,
+        request: &AdjustSupplyRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<(Vec<BucketRow>, i64), AppError> {
+        let before = self.before(network);
+        let rows = self.adjust(network, request, give_up_at).await?;
+        Ok((rows, self.put_at_risk(network, before, give_up_at).await))
+    }
+
+    async fn adjust(
         &self,
         network: &NetworkId,
         request: &AdjustSupplyRequest,
@@ -126,7 +138,7 @@ impl App {
 }
 
 /// The bucket that a line of the plan begins with.
-fn first_bucket(
+pub(super) fn first_bucket(
     network: &Network,
     resource: &str,
     start: Start,
@@ -161,7 +173,7 @@ fn first_bucket(
 
 /// Notes a fault where buckets are over, or lie so far ahead that it must be a slip of the pen. A receipt of stock is never
 /// over: what arrived in the past is stock on hand (rule 4).
-fn reaches(
+pub(super) fn reaches(
     network: &Network,
     resource: &Resource,
     first: i32,

@@ -380,7 +380,14 @@ async fn what_the_store_itself_answers_is_asked_of_it_whatever_the_view_is() {
     world.views.void(&named("default"));
     let got = world.app.get_reservation(&named("default"), &rid("r1")).await;
     assert_eq!(got, Err(AppError::UnknownReservation(rid("r1"))));
-    let list = |resource| ReservationsRequest { at_risk: false, resource, state: None, after: None, limit: 10 };
+    let list = |resource| ReservationsRequest {
+        at_risk: false,
+        backlog: false,
+        resource,
+        state: None,
+        after: None,
+        limit: 10,
+    };
     let listed = world.app.list_reservations(&named("default"), &list(None)).await;
     assert!(listed.is_ok());
     let resource = ResourceId::new("bench.work").ok();

@@ -81,7 +81,10 @@ impl App {
         let now = self.clock.now();
         let Reading { view, as_of } = self.view(network, now)?;
         let resolved = planner::resolve(&view.network, ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
-        Ok((now, planner::quote(&view.network, &*view, &resolved, now, as_of, Detail::Full).answer))
+        let planned = self.records.with(network, |record| {
+            planner::quote_kept(&view.network, &*view, &resolved, now, as_of, Detail::Full, record)
+        });
+        Ok((now, planned.answer))
     }
 }
 

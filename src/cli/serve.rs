@@ -396,7 +396,7 @@ fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&Pl
         ServerError::Store(wrong @ (OpenError::Newer { .. } | OpenError::Foreign { .. } | OpenError::Damaged(_))) => {
             vec![wrong.to_string()]
         }
-        ServerError::Redis(wrong @ redis::OpenError::Newer { .. }) => vec![wrong.to_string()],
+        ServerError::Redis(wrong @ redis::OpenError::Layout { .. }) => vec![wrong.to_string()],
         ServerError::Redis(redis::OpenError::Durability(wrong)) => vec![format!("--durability: {wrong}")],
         other @ (ServerError::Store(OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Failed(_))
         | ServerError::Redis(redis::OpenError::Away { .. })

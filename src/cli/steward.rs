@@ -111,7 +111,7 @@ pub async fn open_steward(store: &StoreChoice, absent: Absent) -> Result<Arc<dyn
             let config = RedisConfig { tls, durability: Durability::Memory, ..RedisConfig::new(address) };
             let opened = RedisLedger::open(config).await;
             opened.map(|ledger| ledger as _).map_err(|error| match error {
-                wrong @ RedisOpenError::Newer { .. } => cannot_open(store, wrong.to_string()),
+                wrong @ RedisOpenError::Layout { .. } => cannot_open(store, wrong.to_string()),
                 away @ (RedisOpenError::Away { .. } | RedisOpenError::Durability(_)) => away_for_now(&away.to_string()),
             })
         }

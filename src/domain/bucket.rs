@@ -122,7 +122,7 @@ pub struct PoolLevel {
     /// Units of it that are drawn, by reservations that are held, confirmed or fulfilled. More than `set` where less was set
     /// aside afterwards.
     pub used: i64,
-    /// From this instant on, what is left of it is everyone's.
+    /// From this instant on, what is left of it is everyone's. 0 where nothing is set aside.
     pub release_at: Moment,
 }
 
@@ -301,6 +301,16 @@ impl Levels {
         self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &self.buckets[at].1)
     }
 
+    /// One bucket, to be changed, if anything is known of it.
+    pub fn get_mut(&mut self, index: i32) -> Option<&mut BucketLevel> {
+        self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &mut self.buckets[at].1)
+    }
+
+    /// All that are known, to be changed.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = (i32, &mut BucketLevel)> {
+        self.buckets.iter_mut().map(|(index, level)| (*index, level))
+    }
+
     /// Replaces what is known of one bucket.
     pub fn put(&mut self, index: i32, level: BucketLevel) {
         match self.buckets.binary_search_by_key(&index, |(i, _)| *i) {
@@ -362,6 +372,15 @@ impl Resource {
         }
         let per_day = self.bucketing.per_day();
         weekly[day.weekday() * per_day as usize + index.rem_euclid(per_day) as usize]
+    }
+
+    /// Units drawn from a bucket beyond its supply: what rule 24 puts at risk. Of a bucket of days before the standing plan began, whose
+    /// supply was never set, nobody knows any more what there was, so it puts nothing at risk.
+    pub fn uncovered(&self, index: i32, level: &BucketLevel, today: impl FnOnce() -> Day) -> i64 {
+        if level.set.is_some() || level.drawn() == 0 {
+            return level.uncovered(0);
+        }
+        if self.bucketing.day_of(index) < self.since { 0 } else { level.uncovered(self.standing(index, today())) }
     }
 
     /// The last bucket that can have supply (rule 18): none if nothing was set and nothing stands.

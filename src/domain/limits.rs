@@ -104,8 +104,28 @@ pub const MAX_OFFER_ORDERS: i64 = 1_000_000_000;
 pub const MAX_ENVELOPE: usize = 10_000;
 /// Offers of one network that are remembered, closed ones included.
 pub const MAX_OFFERS: usize = 10_000;
+/// The largest scale that a check looks for, in hundredths of the orders asked: a thousand times as many.
+pub const MAX_OFFER_PERCENT: i64 = 100_000;
+/// Plans that one part of a check (the tightest promise, the shortfalls) may take, some seconds: beyond it, the tightest promise
+/// is told as none, and the shortfalls as far as they were found.
+pub const MAX_OFFER_PLANS: usize = 1_000_000;
+/// Plans that one SuggestOffers may take, some seconds: products that are not reached by then are not suggested.
+pub const MAX_SUGGESTING_PLANS: usize = 1_000_000;
+/// How often shortfalls are played again with what was lent as supply, until all orders can be kept.
+pub const MAX_LENT_ROUNDS: usize = 8;
+/// Days after an order's day on which supply may be lent where there is none.
+pub const MAX_LENT_DAYS: i32 = 60;
 /// Changes of supply that one check supposes.
 pub const MAX_SUPPOSED: usize = 1_000;
+/// Buckets that one check supposes other supply of, in all: bounds its memory.
+pub const MAX_SUPPOSED_BUCKETS: usize = 100_000;
+/// One check or suggestion runs at a time for so many of the machine's cores, and at least one; others wait for their turn. Each
+/// keeps a core busy for tens of milliseconds, which quotes must not wait for.
+pub const CORES_PER_CHECK: usize = 2;
+/// Suggestions in one answer when the caller does not say (contract).
+pub const DEFAULT_SUGGESTIONS: i32 = 20;
+/// Suggestions in one answer (contract).
+pub const MAX_SUGGESTIONS: i32 = 1_000;
 /// Longest time before a bucket begins at which what is set aside goes back, in hours: a year.
 pub const MAX_RELEASE_HOURS: i32 = 24 * 366;
 /// Fulfilments of one report (contract).
@@ -117,3 +137,18 @@ pub const MAX_REPROMISED: i32 = 1_000;
 pub const MIN_COMPARABLE: i64 = 30;
 /// Days late that are told apart in the record of what was kept; later ones count as so many.
 pub const MAX_DAYS_LATE: i32 = 15;
+/// Days of one scorecard: five years.
+pub const MAX_SCORECARD_DAYS: i32 = 1_830;
+/// Resources, and rows of lost demand, of one scorecard: what people and spreadsheets can look at.
+pub const MAX_SCORECARD_ROWS: usize = 1_000;
+/// How far in the future a reported instant may lie, in minutes: clocks differ.
+pub const MAX_SKEW_MINUTES: i64 = 5;
+/// Numbers that a server counts of its own before they are added up, for each of its 16 counters: distinct days, channels, offers
+/// and answers of a second or, while the store is away, of some more.
+pub const MAX_COUNTED: usize = 20_000;
+/// Refused request ids that a server remembers, so that the same request again is not counted as another quote.
+pub const MAX_REFUSED_IDS: usize = 100_000;
+/// Tallies that one command adds to.
+pub const MAX_TALLIES: usize = 2_000;
+/// Periods of the record of kept promises that confidence is told from: half a year.
+pub const RECORD_PERIODS: i32 = 6;

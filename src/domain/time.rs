@@ -23,6 +23,8 @@ impl Moment {
     pub const MIN: Moment = Moment(i64::MIN);
     /// After every other.
     pub const MAX: Moment = Moment(i64::MAX);
+    /// After every date that can be said, in the year 2255: for what has no end but is kept in a store, where numbers are doubles.
+    pub const FAR: Moment = Moment((1 << 53) - 1);
 
     /// This, `span` later; stays within what can be said.
     pub fn plus(self, span: Span) -> Moment {

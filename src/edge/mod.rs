@@ -8,5 +8,6 @@ pub mod layers;
 pub mod offer_service;
 pub mod operations_service;
 pub mod promise_service;
+pub mod scorecard;
 pub mod status;
 pub mod to_proto;

@@ -8,7 +8,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{give_up_at, network};
-use super::status::{invalid, not_yet, status, status_of_message};
+use super::status::{invalid, status, status_of_message};
 use super::{from_proto, to_proto};
 use crate::app::{App, AppError};
 use crate::proto::v1;
@@ -53,6 +53,7 @@ impl OperationsService for Operations {
     ) -> Result<Response<v1::SetSupplyResponse>, Status> {
         let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
         let mut messages = request.into_inner();
+        let before = self.0.before(&network);
         let mut buckets_set = 0;
         // Each message is applied whole or not at all; those before a faulty one stay applied.
         let mut number = 0;
@@ -62,7 +63,8 @@ impl OperationsService for Operations {
             buckets_set += self.0.set_supply(&network, &asked.lines, give_up_at).await.map_err(refused)?;
             number += 1;
         }
-        Ok(Response::new(v1::SetSupplyResponse { buckets_set, reservations_at_risk: 0 }))
+        let reservations_at_risk = self.0.put_at_risk(&network, before, give_up_at).await;
+        Ok(Response::new(v1::SetSupplyResponse { buckets_set, reservations_at_risk }))
     }
 
     async fn adjust_supply(
@@ -71,9 +73,9 @@ impl OperationsService for Operations {
     ) -> Result<Response<v1::AdjustSupplyResponse>, Status> {
         let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
         let asked = from_proto::adjust_supply(request.into_inner()).map_err(invalid)?;
-        let rows = self.0.adjust_supply(&network, &asked, give_up_at).await.map_err(status)?;
+        let (rows, reservations_at_risk) = self.0.adjust_supply(&network, &asked, give_up_at).await.map_err(status)?;
         let buckets = rows.iter().map(to_proto::bucket).collect();
-        Ok(Response::new(v1::AdjustSupplyResponse { buckets, reservations_at_risk: 0 }))
+        Ok(Response::new(v1::AdjustSupplyResponse { buckets, reservations_at_risk }))
     }
 
     async fn list_buckets(
@@ -88,9 +90,12 @@ impl OperationsService for Operations {
 
     async fn set_allocation(
         &self,
-        _request: Request<v1::SetAllocationRequest>,
+        request: Request<v1::SetAllocationRequest>,
     ) -> Result<Response<v1::SetAllocationResponse>, Status> {
-        Err(not_yet("SetAllocation"))
+        let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
+        let asked = from_proto::set_allocation(request.into_inner()).map_err(invalid)?;
+        let rows = self.0.set_allocation(&network, &asked, give_up_at).await.map_err(status)?;
+        Ok(Response::new(v1::SetAllocationResponse { buckets: rows.iter().map(to_proto::bucket).collect() }))
     }
 
     async fn list_reservations(
@@ -108,23 +113,32 @@ impl OperationsService for Operations {
 
     async fn repromise(
         &self,
-        _request: Request<v1::RepromiseRequest>,
+        request: Request<v1::RepromiseRequest>,
     ) -> Result<Response<v1::RepromiseResponse>, Status> {
-        Err(not_yet("Repromise"))
+        let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
+        let asked = from_proto::repromise(request.into_inner()).map_err(invalid)?;
+        let told = self.0.repromise(&network, &asked, give_up_at).await.map_err(status)?;
+        Ok(Response::new(to_proto::repromises(&told)))
     }
 
     async fn fix_reservation(
         &self,
-        _request: Request<v1::FixReservationRequest>,
+        request: Request<v1::FixReservationRequest>,
     ) -> Result<Response<v1::FixReservationResponse>, Status> {
-        Err(not_yet("FixReservation"))
+        let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
+        let asked = from_proto::fix_reservation(request.into_inner()).map_err(invalid)?;
+        let fixed = self.0.fix(&network, &asked.id, asked.fixed, asked.reason, give_up_at).await.map_err(status)?;
+        Ok(Response::new(v1::FixReservationResponse { reservation: Some(to_proto::reservation(&fixed)) }))
     }
 
     async fn report_fulfilment(
         &self,
-        _request: Request<v1::ReportFulfilmentRequest>,
+        request: Request<v1::ReportFulfilmentRequest>,
     ) -> Result<Response<v1::ReportFulfilmentResponse>, Status> {
-        Err(not_yet("ReportFulfilment"))
+        let (network, give_up_at) = (network(request.metadata())?, give_up_at(&request));
+        let reports = from_proto::report_fulfilment(request.into_inner(), self.0.now()).map_err(invalid)?;
+        let told = self.0.report_fulfilment(&network, reports, give_up_at).await.map_err(status)?;
+        Ok(Response::new(to_proto::fulfilments(&told)))
     }
 
     type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsResponse, Status>> + Send>>;

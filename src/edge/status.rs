@@ -49,6 +49,11 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
         AppError::WrongState { id, state, needed } => error(Code::FailedPrecondition, "WRONG_STATE")
             .metadata("state", state.name())
             .precondition("STATE", id.to_string(), needed),
+        AppError::Shipped(id) => error(Code::FailedPrecondition, "ALREADY_SHIPPED").precondition(
+            "SHIPPED",
+            id.to_string(),
+            "what has left is delivered or comes back; report its delivery, and reserve anew",
+        ),
         AppError::RetakeShort { id, resources } => {
             let mut built = error(Code::FailedPrecondition, "CAPACITY_TAKEN");
             for resource in resources {
@@ -69,6 +74,52 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
             for resource in resources {
                 let needed = "live reservations draw on it; release or amend them first, or keep it as it is";
                 built = built.precondition("RESERVATIONS", resource.to_string(), needed);
+            }
+            built
+        }
+        AppError::UnknownOffer(id) => {
+            error(Code::NotFound, "UNKNOWN_OFFER").resource("offer", id.to_string(), "it was never approved")
+        }
+        AppError::OfferTaken(id) => error(Code::AlreadyExists, "OFFER_TAKEN").resource(
+            "offer",
+            id.to_string(),
+            "another request approved it; the same request would have got its answer again",
+        ),
+        AppError::OfferShort { offer, min_share, report } => {
+            let mut built = error(Code::FailedPrecondition, "OFFER_NOT_DELIVERABLE")
+                .metadata("offer", offer.to_string())
+                .metadata("ordersAsked", report.orders_asked.to_string())
+                .metadata("ordersDeliverable", report.orders_deliverable.to_string())
+                .metadata("minShare", min_share.as_f64().to_string())
+                .metadata("tightestWithinDays", report.tightest_within_days.unwrap_or(-1).to_string())
+                .metadata("deliverableScale", (report.deliverable_percent as f64 / 100.0).to_string());
+            for s in &report.shortfalls {
+                let lacks = format!(
+                    "lacks {} units from {} to {}, {} in the worst bucket",
+                    s.units, s.first_date, s.last_date, s.peak_units
+                );
+                built = built.precondition("CAPACITY", s.resource.to_string(), lacks);
+            }
+            if report.shortfalls.is_empty() {
+                let needed = "time itself is missing; promise a later date or ask for fewer orders";
+                built = built.precondition("TIME", offer.to_string(), needed);
+            }
+            built
+        }
+        AppError::EnvelopeTooLarge { offer, buckets, limit } => error(Code::FailedPrecondition, "OFFER_TOO_LARGE")
+            .metadata("buckets", buckets.to_string())
+            .metadata("limit", limit.to_string())
+            .precondition("LIMIT", offer.to_string(), "make it shorter, or two of it"),
+        AppError::TooManyOffers(limit) => {
+            error(Code::FailedPrecondition, "TOO_MANY_OFFERS").metadata("limit", limit.to_string())
+        }
+        AppError::AllocationShort { resource, short } => {
+            let mut built = error(Code::FailedPrecondition, "CAPACITY_TAKEN")
+                .metadata("resource", resource.to_string())
+                .metadata("buckets", short.len().to_string());
+            for s in short {
+                let lacks = format!("{} units are free, {} more are to be set aside", s.free, s.wanted);
+                built = built.precondition("CAPACITY", format!("{resource} {}", s.bucket), lacks);
             }
             built
         }
@@ -107,10 +158,4 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
 /// INVALID_ARGUMENT with every fault.
 pub fn invalid(faults: Vec<Fault>) -> Status {
     status(AppError::Invalid(faults))
-}
-
-/// What a later part of the contract brings.
-pub fn not_yet(what: &'static str) -> Status {
-    GrpcError::new(Code::Unimplemented, "NOT_IMPLEMENTED", format!("{what} is not served by this version"))
-        .into_status()
 }

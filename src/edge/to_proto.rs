@@ -1,5 +1,8 @@
 //! Words of the domain to messages. Nothing is decided here.
 
+mod offer;
+mod outcome;
+
 use std::sync::Arc;
 
 use pbjson_types::Timestamp;
@@ -16,6 +19,9 @@ use crate::domain::reservation::{Change, Reservation, State};
 use crate::domain::share::Share;
 use crate::domain::time::{Moment, SECOND};
 use crate::proto::v1;
+
+pub use offer::{offer, offer_report, offer_state, suggestion};
+pub use outcome::{fulfilments, repromises, scorecard};
 
 /// The last instant that a Timestamp may name, in microseconds: 9999-12-31T23:59:59.999999Z.
 const LAST: i64 = 253_402_300_799_999_999;
@@ -245,7 +251,8 @@ pub fn bucket(b: &BucketRow) -> v1::Bucket {
         pool: p.pool.to_string(),
         units: p.set,
         left: p.left(b.as_of),
-        release_at: (p.release_at > Moment(0)).then(|| timestamp(p.release_at)),
+        // What was given up has no such instant any more, what is on hand never.
+        release_at: (p.release_at > Moment(0) && p.release_at < Moment::FAR).then(|| timestamp(p.release_at)),
     });
     let channels = b.level.channels().iter().map(|c| v1::BucketChannel {
         channel: c.channel.to_string(),

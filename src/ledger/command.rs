@@ -294,7 +294,8 @@ pub struct ApplyNetwork {
     /// When it was applied: where its standing plan begins. Kept with the document.
     pub applied_at: Moment,
     /// Resources that are left out, or whose buckets mean something else from now on (another length, kind or time zone).
-    /// If live reservations draw on any of them: `Refusal::StillCarries`; else what is known of their buckets is dropped.
+    /// If live reservations draw on any of them: `Refusal::StillCarries`; else what is known of their buckets is dropped, with what
+    /// is set aside there. (An offer keeps its envelope as evidence of what was approved.)
     pub dropped: Vec<ResourceId>,
 }
 

@@ -267,7 +267,7 @@ impl<'a> Step<'a> {
         let mut levels = Vec::with_capacity(c.buckets.len());
         for (index, bucket) in (c.first..).zip(&c.buckets) {
             self.set_aside(&c.resource, index, &pool, bucket.units, bucket.release_at, |level| {
-                level.channel_mut(&c.channel).most = bucket.most;
+                level.channel_mut(&c.channel).most = bucket.most.map(|most| most.clamp(0, MAX_UNITS));
             });
             levels.push(self.state.level(&c.resource, index).cloned().unwrap_or_default());
         }
@@ -300,7 +300,8 @@ impl<'a> Step<'a> {
         if self.state.offers().len() >= MAX_OFFERS {
             return Err(Refusal::TooManyOffers);
         }
-        let pool = Pool::Offer(Arc::clone(&offer.offer.id));
+        let (buckets, pool) = (offer.envelope.len(), Pool::Offer(Arc::clone(&offer.offer.id)));
+        debug_assert!(c.standing.len() == buckets && c.release_at.len() == buckets, "one of each for every bucket");
         let rows = offer.envelope.iter().zip(&c.standing).zip(&c.release_at);
         let asides = rows.clone().map(|((e, &standing), &until)| (&e.resource, e.index, standing, e.units, until));
         self.covers(&pool, asides)?;
@@ -367,8 +368,10 @@ impl<'a> Step<'a> {
     ) {
         let before = self.state.level(resource, index).cloned().unwrap_or_default();
         let mut level = before.clone();
+        let units = units.clamp(0, MAX_UNITS);
         let own = level.pool_mut(pool);
-        (own.set, own.release_at) = (units.clamp(0, MAX_UNITS), until);
+        // Nothing set aside is one thing, whether the pool is still known for what was drawn of it or not.
+        (own.set, own.release_at) = (units, if units == 0 { Moment(0) } else { until });
         and(&mut level);
         level.tidy();
         if level != before {
@@ -492,8 +495,8 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Whether a bucket can give all that is wanted of it. What is left of a pool that was released is common, so who planned on the
-/// pool just before is served from there; a pool that is no more has nothing.
+/// Whether a bucket can give all that is wanted of it. What was set aside for a pool that was released, closed or never there is
+/// common, so who planned on the pool just before, or drew on it once (`retake`), is served from there.
 fn can_give(level: &BucketLevel, wants: &[&Take], by: Option<&Arc<str>>, now: Moment) -> bool {
     let standing = wants.iter().map(|t| t.standing).min().unwrap_or_default();
     let balance = level.balance(standing, now);
@@ -502,12 +505,10 @@ fn can_give(level: &BucketLevel, wants: &[&Take], by: Option<&Arc<str>>, now: Mo
     for (i, Take { draw: Draw { pool, units, .. }, .. }) in wants.iter().enumerate() {
         debug_assert!(*units >= 1, "a draw takes something");
         all = all.saturating_add(*units);
-        let own = level.pool(pool);
-        if *pool == Pool::Common || own.is_some_and(|p| p.release_at <= now) {
+        let Some(own) = level.pool(pool).filter(|own| now < own.release_at) else {
             common = common.saturating_add(*units);
             continue;
-        }
-        let Some(own) = own else { return false };
+        };
         // Each pool is looked at once, with all that is wanted of it.
         if wants[..i].iter().any(|t| t.draw.pool == *pool) {
             continue;

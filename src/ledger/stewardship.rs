@@ -34,7 +34,8 @@ impl Holdings {
     /// Whether there is nothing, and never was.
     pub fn is_empty(&self) -> bool {
         let Snapshot { seq, network_version, buckets, .. } = &self.snapshot;
-        *seq == 0 && *network_version == 0 && buckets.is_empty() && self.reservations.is_empty()
+        let untouched = *seq == 0 && *network_version == 0 && buckets.is_empty();
+        untouched && self.reservations.is_empty() && self.tallies.is_empty()
     }
 }
 

@@ -24,7 +24,7 @@ use super::tally::Tallies;
 /// What a file begins with: bytes that no text has, so that it is not taken for one, and ends of lines that show a transfer
 /// which changed them.
 pub const MAGIC: [u8; 8] = *b"SURETY\x1a\n";
-/// The version of the form that is written here. A higher one is not read.
+/// The version of the form that is written here; 1 had no offers and no tallies. A higher one is not read.
 pub const FORM: u32 = 2;
 
 /// Bytes of one part of a document.
@@ -34,43 +34,58 @@ const MAX_RECORD_BYTES: u32 = 1 << 30;
 /// Bytes of a record without what is in it.
 const FRAME_BYTES: u64 = 9;
 
-/// What a record is, in the order in which they come.
+/// What a record is, in the order in which they come. (Not in that of their bytes, which stay what they were in form 1.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     /// The network: its name, version and place. Once, at first.
-    Head = 1,
+    Head,
     /// A part of the network's document.
-    Document = 2,
+    Document,
     /// A bucket, ascending by resource and index.
-    Bucket = 3,
+    Bucket,
     /// A reservation, ascending by id.
-    Reservation = 4,
+    Reservation,
     /// An adjustment, ascending by request id.
-    Adjustment = 5,
-    /// An offer, ascending by id.
-    Offer = 6,
-    /// A tally, ascending by name.
-    Tally = 7,
+    Adjustment,
+    /// An offer, ascending by id. From form 2 on.
+    Offer,
+    /// A tally, ascending by name. From form 2 on.
+    Tally,
     /// An entry of the feed, each one place after the one before, up to the head's.
-    Entry = 8,
+    Entry,
     /// Counts and the digest. Once, at last.
-    End = 9,
+    End,
 }
 
 impl Kind {
+    const ALL: [Kind; 9] = [
+        Kind::Head,
+        Kind::Document,
+        Kind::Bucket,
+        Kind::Reservation,
+        Kind::Adjustment,
+        Kind::Offer,
+        Kind::Tally,
+        Kind::Entry,
+        Kind::End,
+    ];
+
+    fn byte(self) -> u8 {
+        match self {
+            Kind::Head => 1,
+            Kind::Document => 2,
+            Kind::Bucket => 3,
+            Kind::Reservation => 4,
+            Kind::Adjustment => 5,
+            Kind::Entry => 6,
+            Kind::End => 7,
+            Kind::Offer => 8,
+            Kind::Tally => 9,
+        }
+    }
+
     fn of(byte: u8) -> Option<Kind> {
-        let all = [
-            Kind::Head,
-            Kind::Document,
-            Kind::Bucket,
-            Kind::Reservation,
-            Kind::Adjustment,
-            Kind::Offer,
-            Kind::Tally,
-            Kind::Entry,
-            Kind::End,
-        ];
-        all.into_iter().find(|kind| *kind as u8 == byte)
+        Kind::ALL.into_iter().find(|kind| kind.byte() == byte)
     }
 }
 
@@ -245,7 +260,7 @@ impl<W: Write> Exporter<W> {
             let why = format!("a record has {} bytes; at most {MAX_RECORD_BYTES} can be written", bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         };
-        self.put(&[kind as u8])?;
+        self.put(&[kind.byte()])?;
         self.put(&length.to_le_bytes())?;
         self.put(bytes)?;
         self.put(&check(kind, bytes).to_le_bytes())
@@ -259,7 +274,7 @@ impl<W: Write> Exporter<W> {
 
 /// What a record is checked by.
 fn check(kind: Kind, bytes: &[u8]) -> u32 {
-    xxh3_64_with_seed(bytes, kind as u64) as u32
+    xxh3_64_with_seed(bytes, u64::from(kind.byte())) as u32
 }
 
 /// A file that was opened: what it holds, and its feed, which is still to be read.

@@ -108,6 +108,11 @@ pub fn offer(offer: &str, held: bool) -> Arc<str> {
     Arc::from(format!("{OFFER}{offer}\t{}", if held { "held" } else { "confirmed" }))
 }
 
+/// What the names of one offer's live reservations begin with.
+pub fn of_offer(offer: &str) -> String {
+    format!("{OFFER}{offer}\t")
+}
+
 /// What is counted of a reservation, for its day of promise, channel and offer.
 pub fn of(r: &Reservation, counted: Counted) -> Arc<str> {
     score(r.first_date, r.ask.channel.as_deref(), r.ask.offer.as_deref(), counted)

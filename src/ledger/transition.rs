@@ -309,6 +309,10 @@ fn amend<'c>(r: &Arc<Reservation>, c: &'c Amend, now: Moment) -> Result<Next<'c>
             if of.state == State::Confirmed {
                 tallies.push((tally::of(of, Counted::Confirmed), by));
             }
+            let moved = of.history.iter().filter(|change| *change.what == *"re-promised").count() as i64;
+            if moved > 0 {
+                tallies.push((tally::of(of, Counted::Repromised), by * moved));
+            }
             count_offer(&mut tallies, of, side, by);
         }
     }
@@ -455,7 +459,8 @@ fn undo(known: Option<&Arc<Reservation>>, told: bool) -> Next<'static> {
 }
 
 /// Counts the version up and writes the history. Extensions that follow each other are one entry, so that a cart that is kept
-/// open for days does not grow.
+/// open for days does not grow; of marks that follow each other the first and the latest are kept, so that supply that comes and
+/// goes all day does no harm either.
 fn note(r: &mut Reservation, at: Moment, what: &'static str, reason: &str) {
     r.version += 1;
     let entry = reservation::Change {
@@ -466,8 +471,19 @@ fn note(r: &mut Reservation, at: Moment, what: &'static str, reason: &str) {
         what: Arc::from(what),
         reason: Arc::from(reason),
     };
-    match r.history.last_mut() {
-        Some(last) if what == "extended" && *last.what == *what => *last = entry,
-        _ => r.history.push(entry),
+    let follows = |n: usize, kind: &dyn Fn(&str) -> bool| {
+        r.history.len() >= n && r.history.iter().rev().take(n).all(|change| kind(&change.what))
+    };
+    let replaces = match what {
+        "extended" => follows(1, &|what| what == "extended"),
+        _ => is_mark(what) && follows(2, &is_mark),
+    };
+    if replaces {
+        r.history.pop();
     }
+    r.history.push(entry);
+}
+
+fn is_mark(what: &str) -> bool {
+    matches!(what, "at risk" | "safe again")
 }

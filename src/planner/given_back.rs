@@ -1,4 +1,5 @@
-//! Availability with the draws of one reservation given back, so that an amendment may take them again.
+//! Availability with the draws of one reservation given back, so that an amendment may take them again; or, for who plans several
+//! reservations one after the other, with those of all before it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,33 +20,44 @@ impl<'a, A: Availability + ?Sized> GivenBack<'a, A> {
     /// Gives back the draws of a reservation that is held, or else confirmed, and was made by this channel. Draws of resources that the network does not
     /// know are passed over.
     pub fn new(network: &Network, base: &'a A, draws: &[Draw], held: bool, by: Option<&Arc<str>>) -> Self {
-        let mut changed: Vec<(ResourceIdx, Levels)> = Vec::new();
+        let mut given_back = GivenBack { base, changed: Vec::new() };
+        given_back.add(network, draws, held, by, -1);
+        given_back
+    }
+
+    /// Has a reservation's draws replaced by others, as a ledger does when it is moved.
+    pub fn moved(&mut self, network: &Network, from: &[Draw], to: &[Draw], held: bool, by: Option<&Arc<str>>) {
+        self.add(network, from, held, by, -1);
+        self.add(network, to, held, by, 1);
+    }
+
+    fn add(&mut self, network: &Network, draws: &[Draw], held: bool, by: Option<&Arc<str>>, sign: i64) {
         for draw in draws {
             let Some(resource) = network.find_resource(draw.resource.as_str()) else { continue };
-            let at = match changed.binary_search_by_key(&resource, |(r, _)| *r) {
+            let at = match self.changed.binary_search_by_key(&resource, |(r, _)| *r) {
                 Ok(at) => at,
                 Err(at) => {
-                    changed.insert(at, (resource, base.levels(resource).clone()));
+                    self.changed.insert(at, (resource, self.base.levels(resource).clone()));
                     at
                 }
             };
-            let levels = &mut changed[at].1;
+            let levels = &mut self.changed[at].1;
             let mut level = levels.get(draw.index).cloned().unwrap_or_default();
+            let units = sign * draw.units;
             if held {
-                level.held -= draw.units;
+                level.held += units;
             } else {
-                level.confirmed -= draw.units;
+                level.confirmed += units;
             }
             if draw.pool != Pool::Common {
-                level.pool_mut(&draw.pool).used -= draw.units;
+                level.pool_mut(&draw.pool).used += units;
             }
             if let Some(channel) = by {
-                level.channel_mut(channel).drawn -= draw.units;
+                level.channel_mut(channel).drawn += units;
             }
             level.tidy();
             levels.put(draw.index, level);
         }
-        GivenBack { base, changed }
     }
 }
 

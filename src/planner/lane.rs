@@ -215,6 +215,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             if let Some(bucket) = found {
                 let units = self.lane_units(at, lane, quantity, bucket);
                 if units > 0 && !self.unlimited {
+                    if self.notes.is_some() {
+                        let slack = self.free(slot, bucket) - units;
+                        self.notes.as_mut().expect("just seen").slacks.push((slot as u32, bucket, slack));
+                    }
                     self.overlay.take(slot as u32, bucket, units);
                 }
                 let (from, by) = if bucketing.is_days() {

@@ -8,6 +8,7 @@
 mod alternative;
 mod bottleneck;
 mod choose;
+mod confidence;
 mod dates;
 mod explain;
 mod flow;
@@ -15,6 +16,7 @@ mod forward;
 mod given_back;
 mod lane;
 mod latest;
+mod offer;
 mod order_by;
 mod overlay;
 mod promise;
@@ -31,8 +33,10 @@ use crate::domain::draw::Take;
 use crate::domain::limits::MAX_DRAWS;
 use crate::domain::network::Network;
 use crate::domain::time::Moment;
+pub use confidence::quote_kept;
 pub use dates::dates;
 pub use given_back::{GivenBack, GivenBackLevels};
+pub use offer::{Checked, Suggested, Supposed, check_offer, suggest};
 pub use resolve::{ResolvedAsk, Unknown, resolve};
 use search::Search;
 
@@ -74,7 +78,7 @@ pub fn quote<A: Availability + ?Sized>(
     let (bottlenecks, alternatives) = match (verdict, detail) {
         (Verdict::Promised, _) | (_, Detail::Plain) => (Vec::new(), Vec::new()),
         (Verdict::Later | Verdict::Unavailable, Detail::Full) => {
-            let found = search.bottlenecks(verdict);
+            let found = search.late_by_record(goal).unwrap_or_else(|| search.bottlenecks(verdict));
             let alternatives = alternative::alternatives(network, availability, ask, now, &found);
             (found.bottlenecks, alternatives)
         }

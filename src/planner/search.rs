@@ -22,6 +22,19 @@ pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
     pub overlay: Overlay,
     /// Late plans tried so far: what bounds the work of one ask.
     pub tried: usize,
+    /// Kept only where the same ask is planned many times: what the plan hangs on.
+    pub notes: Option<Box<Notes>>,
+}
+
+/// What an early plan of whole lines hangs on, noted while it is made: every comparison with what a bucket can give that came
+/// out as yes. Capacity that only falls leaves every no a no, so the same ask at the same instant gets the same plan as long
+/// as no bucket loses more than its least slack.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Slot, bucket, and how much less the bucket could give without another outcome.
+    pub slacks: Vec<(u32, i32, i64)>,
+    /// The earliest day of a line that came too late for the deadline: with that deadline, the choice may be another.
+    pub late: Option<Day>,
 }
 
 /// One resource as the search reads it.
@@ -29,9 +42,9 @@ pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
     pub resource: &'a Resource,
     pub calendar: &'a Calendar,
     levels: A::Levels<'a>,
-    /// Until when what is set aside is not everyone's yet.
-    now: Moment,
-    /// The civil day of its site on which `now` lies.
+    /// When its levels are read: what was released by then is everyone's.
+    moment: Moment,
+    /// The civil day of its site on which that moment lies.
     pub today: Day,
     /// The standing plan gives nothing before this bucket: receipts of stock stay from the day on which the plan began,
     /// capacity is over with its day (rules 3 and 4).
@@ -57,6 +70,18 @@ fn standing_days(resource: &Resource) -> u8 {
 
 impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     pub fn new(network: &'a Network, availability: &'a A, ask: &'a ResolvedAsk, now: Moment) -> Self {
+        Search::asked_at(network, availability, ask, now, now)
+    }
+
+    /// A search for an ask that comes at `now`, on the availability as it is at another `moment`: its standing plan, and what
+    /// is set aside then.
+    pub fn asked_at(
+        network: &'a Network,
+        availability: &'a A,
+        ask: &'a ResolvedAsk,
+        now: Moment,
+        moment: Moment,
+    ) -> Self {
         let slots = ask
             .resources
             .iter()
@@ -64,24 +89,24 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 let resource = network.resource(at);
                 let calendar = network.calendar_of(resource);
                 let levels = availability.levels(at);
-                let today = calendar.day_of(now);
+                let today = calendar.day_of(moment);
                 // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
                 let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
                 let standing = match resource.weekly {
                     Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
                     None => i32::MIN,
                 };
-                // Never before today, so that the days near it can be counted.
-                let end = known.max(standing).max(resource.bucketing.first_of(today));
+                // Never before the day of the ask, so that the days near it can be counted.
+                let end = known.max(standing).max(resource.bucketing.first_of(calendar.day_of(now)));
                 let since = match resource.kind {
                     Kind::Stock => resource.since.min(today),
                     Kind::Capacity => today,
                 };
                 let since = resource.bucketing.first_of(since);
-                Slot { resource, calendar, levels, now, today, since, standing_days: standing_days(resource), end }
+                Slot { resource, calendar, levels, moment, today, since, standing_days: standing_days(resource), end }
             })
             .collect();
-        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0 }
+        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0, notes: None }
     }
 
     /// The place of a resource in `slots`.
@@ -114,16 +139,29 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
         let Some(level) = level else { return self.standing(index) };
         let standing = if level.set.is_some() { 0 } else { self.standing(index) };
-        let balance = level.balance(standing, self.now);
+        let balance = level.balance(standing, self.moment);
         if balance < 0 || pools.is_empty() || level.shares.is_none() {
             return balance.max(0);
         }
-        let free = pools.iter().map(|pool| level.available(standing, pool, self.now)).sum::<i64>() + balance;
+        let free = pools.iter().map(|pool| level.available(standing, pool, self.moment)).sum::<i64>() + balance;
         let room = |pool: &Pool| match pool {
             Pool::Channel(channel) => level.room_of(channel),
             Pool::Common | Pool::Offer(_) => None,
         };
         pools.iter().filter_map(room).fold(free, i64::min)
+    }
+
+    /// The bucket's supply (rule 3).
+    pub fn supply(&self, index: i32) -> i64 {
+        let set = self.levels.get(index).and_then(|level| level.set);
+        set.unwrap_or_else(|| self.standing(index))
+    }
+
+    /// The buckets that can have supply or that something is known of, from the first to before the last.
+    pub fn range(&self) -> std::ops::Range<i32> {
+        let known = self.levels.all().first().map_or(i32::MAX, |(index, _)| *index);
+        let standing = if self.resource.weekly.is_some() { self.since } else { i32::MAX };
+        known.min(standing).min(self.end)..self.end
     }
 
     /// What the pools can give together, before any draw of this ask.
@@ -211,10 +249,8 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     /// Whether the day has any supply, drawn or not (rule 7).
     fn has_supply(&self, day: Day) -> bool {
         let bucketing = self.resource.bucketing;
-        (bucketing.first_of(day)..bucketing.first_of(day + 1)).any(|index| {
-            let set = self.levels.get(index).and_then(|level| level.set);
-            set.unwrap_or_else(|| self.standing(index)) > 0 && !self.is_void(index)
-        })
+        (bucketing.first_of(day)..bucketing.first_of(day + 1))
+            .any(|index| self.supply(index) > 0 && !self.is_void(index))
     }
 
     /// The n-th day after this one that has supply; none beyond the last bucket (rule 18).

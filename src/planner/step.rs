@@ -15,7 +15,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         if self.unlimited {
             return Some(from);
         }
-        let Search { slots, overlay, ask, .. } = self;
+        let Search { slots, overlay, ask, notes, .. } = self;
         let (at, stock) = (slot as u32, &slots[slot]);
         let wanted = i64::from(quantity);
         let begun = stock.resource.bucketing.containing(stock.calendar, from);
@@ -39,9 +39,15 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let last = last?;
         left = wanted;
         stock.down(last, i32::MIN, &ask.pools, |index, free| {
-            let given = (free - overlay.units(at, index)).min(left);
+            let free = free - overlay.units(at, index);
+            let given = free.min(left);
             if given > 0 {
                 overlay.take(at, index, given);
+                if let Some(notes) = notes {
+                    // A receipt that gave all it had: with less, others would give more. Whether those that have begun hold the
+                    // quantity needs no note: where the last of them gives part of what it has, they do.
+                    notes.slacks.push((at, index, free - given));
+                }
                 left -= given;
             }
             left == 0 || overlay.sums().len() > MAX_DRAWS
@@ -81,8 +87,9 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         if self.unlimited {
             return Some(self.slots[slot].start(first).max(ready));
         }
-        let Search { slots, overlay, ask, .. } = self;
+        let Search { slots, overlay, ask, notes, .. } = self;
         let (at, resource) = (slot as u32, &slots[slot]);
+        let noted = notes.as_ref().map_or(0, |notes| notes.slacks.len());
         let mut left = units;
         let mut last = None;
         resource.up(first, &ask.pools, |index, free| {
@@ -90,6 +97,9 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             let given = if step.divisible || free >= units { free.min(left) } else { 0 };
             if given > 0 {
                 overlay.take(at, index, given);
+                if let Some(notes) = notes {
+                    notes.slacks.push((at, index, free - given));
+                }
                 left -= given;
                 last = Some(index);
             }
@@ -97,7 +107,13 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         });
         match last {
             Some(last) if left == 0 && overlay.sums().len() <= MAX_DRAWS => Some(resource.start(last).max(ready)),
-            _ => None,
+            _ => {
+                // With less capacity it could not be given either, whatever gave some of it.
+                if let Some(notes) = notes.as_mut().filter(|_| overlay.sums().len() <= MAX_DRAWS) {
+                    notes.slacks.truncate(noted);
+                }
+                None
+            }
         }
     }
 

@@ -92,6 +92,9 @@ struct Instruments {
     confirmations: Counter<u64>,
     releases: Counter<u64>,
     plan_attempts: Histogram<u64>,
+    offers_approved: Counter<u64>,
+    offers_closed: Counter<u64>,
+    offer_check_duration: Histogram<f64>,
     commit_batch_size: Histogram<u64>,
     commit_duration: Histogram<f64>,
     open_watches: UpDownCounter<i64>,
@@ -116,6 +119,9 @@ impl Metrics {
             confirmations: counter(meter, names::CONFIRMATIONS),
             releases: counter(meter, names::RELEASES),
             plan_attempts: counts(meter, names::PLAN_ATTEMPTS, &names::ATTEMPT_BOUNDS),
+            offers_approved: counter(meter, names::OFFERS_APPROVED),
+            offers_closed: counter(meter, names::OFFERS_CLOSED),
+            offer_check_duration: seconds(meter, names::OFFER_CHECK_DURATION),
             commit_batch_size: counts(meter, names::COMMIT_BATCH_SIZE, &names::BATCH_BOUNDS),
             commit_duration: seconds(meter, names::COMMIT_DURATION),
             open_watches: {
@@ -175,6 +181,27 @@ impl Metrics {
         }
     }
 
+    /// An offer was approved; repeats do not count.
+    pub fn offer_approved(&self) {
+        if let Some(on) = &self.0 {
+            on.offers_approved.add(1, &[]);
+        }
+    }
+
+    /// An offer was closed; repeats, and offers that came to their end, do not count.
+    pub fn offer_closed(&self) {
+        if let Some(on) = &self.0 {
+            on.offers_closed.add(1, &[]);
+        }
+    }
+
+    /// The orders of one offer were played in `took`, waiting for a turn not counted.
+    pub fn offer_checked(&self, took: Duration) {
+        if let Some(on) = &self.0 {
+            on.offer_check_duration.record(took.as_secs_f64(), &[]);
+        }
+    }
+
     /// The ledger made a batch of `commands` durable in `took`.
     pub fn committed(&self, commands: usize, took: Duration) {
         if let Some(on) = &self.0 {
@@ -223,6 +250,11 @@ impl Metrics {
     /// From now on, the commands that wait for the ledger are what `depth` says. To be called once.
     pub fn observe_queue_depth(&self, depth: impl Fn() -> u64 + Send + Sync + 'static) {
         self.observe(names::LEDGER_QUEUE_DEPTH, depth);
+    }
+
+    /// From now on, the reservations at risk are what `reservations` says. To be called once.
+    pub fn observe_at_risk(&self, reservations: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.observe(names::AT_RISK, reservations);
     }
 
     /// From now on, the unary calls in flight are what `requests` says. To be called once; the shedding layer does.

@@ -78,6 +78,14 @@ pub const PLAN_ATTEMPTS: MetricName = metric(
     "{attempt}",
     "Plans made for one hold; more than 1 when others were faster (rule 19).",
 );
+/// Counter.
+pub const OFFERS_APPROVED: MetricName = metric("surety.offers.approved", "{offer}", "Offers that were approved.");
+/// Counter.
+pub const OFFERS_CLOSED: MetricName =
+    metric("surety.offers.closed", "{offer}", "Offers that were closed before their end.");
+/// Histogram.
+pub const OFFER_CHECK_DURATION: MetricName =
+    metric("surety.offer.check.duration", "s", "Time to play the orders of one offer, for a check or an approval.");
 /// Histogram.
 pub const COMMIT_BATCH_SIZE: MetricName =
     metric("surety.ledger.commit.batch_size", "{command}", "Commands that the ledger wrote in one batch.");
@@ -104,11 +112,17 @@ pub const OPEN_STREAMS: MetricName = metric("surety.streams.open", "{stream}", "
 /// Up-down counter.
 pub const OPEN_WATCHES: MetricName =
     metric("surety.watches.open", "{stream}", "WatchQuote and WatchEvents streams that are being fed.");
+/// Gauge.
+pub const AT_RISK: MetricName = metric(
+    "surety.reservations.at_risk",
+    "{reservation}",
+    "Reservations whose capacity was lost after it was promised (rule 24), in all networks.",
+);
 /// Counter, by [`SHED_KIND`].
 pub const SHED: MetricName = metric("surety.shed", "{call}", "Calls refused because the server was at its limit.");
 
 /// Every metric, for documentation and for tests.
-pub const ALL: [MetricName; 18] = [
+pub const ALL: [MetricName; 22] = [
     RPC_SERVER_CALL_DURATION,
     SPANS_PROCESSED,
     SPANS_EXPORTED,
@@ -118,6 +132,9 @@ pub const ALL: [MetricName; 18] = [
     CONFIRMATIONS,
     RELEASES,
     PLAN_ATTEMPTS,
+    OFFERS_APPROVED,
+    OFFERS_CLOSED,
+    OFFER_CHECK_DURATION,
     COMMIT_BATCH_SIZE,
     COMMIT_DURATION,
     LEDGER_QUEUE_DEPTH,
@@ -126,6 +143,7 @@ pub const ALL: [MetricName; 18] = [
     REQUESTS_IN_FLIGHT,
     OPEN_STREAMS,
     OPEN_WATCHES,
+    AT_RISK,
     SHED,
 ];
 

@@ -173,6 +173,9 @@ fn every_method_counts_under_its_name() {
     metrics.confirmed();
     metrics.released();
     metrics.planned(2);
+    metrics.offer_approved();
+    metrics.offer_closed();
+    metrics.offer_checked(Duration::from_millis(125));
     metrics.committed(32, Duration::from_millis(500));
     metrics.shed(ShedKind::Stream);
     let watch = metrics.watch_opened();
@@ -187,6 +190,9 @@ fn every_method_counts_under_its_name() {
             "surety.ledger.commit.batch_size 32",
             "surety.ledger.commit.duration 0.5",
             "surety.ledger.queue_depth 7",
+            "surety.offer.check.duration 0.125",
+            "surety.offers.approved 1",
+            "surety.offers.closed 1",
             "surety.quotes 1 read later",
             "surety.quotes 2 hold promised",
             "surety.releases 1",

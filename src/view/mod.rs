@@ -3,6 +3,7 @@
 //! hundred resources and of a million.
 
 mod network_view;
+mod still;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use network_view::Draft;
-pub use network_view::{LevelsGuard, NetworkView};
+pub use network_view::{BucketAt, LevelsGuard, NetworkView, Offers};
+pub use still::Still;
 
 use crate::domain::faults::{Fault, summary};
 use crate::domain::id::NetworkId;
@@ -85,6 +87,8 @@ pub struct Views {
     fresh_at: AtomicI64,
     /// The ledger's feed comes; otherwise what is known stands still.
     followed: AtomicBool,
+    /// Tells each time when somewhere a bucket became over-committed, or is no longer, or a network was read in full.
+    covered: watch::Sender<()>,
 }
 
 impl Views {
@@ -96,6 +100,7 @@ impl Views {
             prepared: ArcSwap::default(),
             fresh_at: AtomicI64::new(i64::MIN),
             followed: AtomicBool::new(false),
+            covered: watch::Sender::new(()),
         })
     }
 
@@ -144,6 +149,11 @@ impl Views {
     /// Tells each time the network changed or became void, with the newest cursor; none if there is no such network.
     pub fn changes(&self, network: &NetworkId) -> Option<watch::Receiver<Cursor>> {
         self.slots.load().get(network).map(|slot| slot.newest.subscribe())
+    }
+
+    /// Tells each time when in some network a bucket became over-committed, or is no longer, or a network was read in full.
+    pub fn coverage(&self) -> watch::Receiver<()> {
+        self.covered.subscribe()
     }
 
     /// At this instant everything acknowledged was in the views, of all networks.
@@ -230,17 +240,19 @@ impl Subscriber for Views {
         let checked = self.network_of(&snapshot.document, snapshot.applied_at);
         let resources = checked.as_ref().map_or(0, |network| network.resources().len());
         info!(%network, version = snapshot.network_version, resources, "view read in full");
-        let view =
-            NetworkView::new(checked, snapshot.network_version, snapshot.document, snapshot.buckets, snapshot.offers);
+        let Snapshot { seq, network_version, document, applied_at, buckets, offers } = snapshot;
+        let view = NetworkView::new(checked, network_version, document, buckets, offers, applied_at);
         let Some(slot) = self.slot(network) else {
-            self.begin(network, view, snapshot.seq, 0);
+            self.begin(network, view, seq, 0);
+            self.covered.send_replace(());
             return;
         };
         slot.current.store(Arc::new(view));
         if slot.is_void() {
             slot.edition.fetch_add(1, Ordering::AcqRel);
         }
-        slot.newest.send_replace(snapshot.seq);
+        slot.newest.send_replace(seq);
+        self.covered.send_replace(());
     }
 
     fn changed(&self, network: &NetworkId, entries: &[Arc<Entry>]) {
@@ -251,13 +263,17 @@ impl Subscriber for Views {
         };
         let mut view = slot.current.load_full();
         let mut draft = Draft::default();
-        for change in entries.iter().flat_map(|entry| &entry.changes) {
+        let mut covered = false;
+        for (at, change) in entries.iter().flat_map(|entry| entry.changes.iter().map(|change| (entry.at, change))) {
             match change {
-                Change::Bucket { resource, index, level } => view.draft(&mut draft, resource, *index, level),
+                Change::Bucket { resource, index, level } => {
+                    covered |= view.draft(&mut draft, resource, *index, level, at);
+                }
                 Change::Network { version, document, applied_at } => {
                     view.publish(&mut draft);
                     let checked = self.network_of(document, *applied_at);
-                    view = Arc::new(view.on_other_network(checked, *version, Arc::clone(document)));
+                    view = Arc::new(view.on_other_network(checked, *version, Arc::clone(document), *applied_at));
+                    covered = true;
                     slot.current.store(Arc::clone(&view));
                 }
                 Change::Forgotten { resource, index } => {
@@ -274,6 +290,9 @@ impl Subscriber for Views {
         view.publish(&mut draft);
         if let Some(last) = entries.last() {
             slot.newest.send_replace(last.seq);
+        }
+        if covered {
+            self.covered.send_replace(());
         }
     }
 

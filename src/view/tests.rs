@@ -6,7 +6,7 @@ use super::{NoReading, Views};
 use crate::domain::bucket::{Availability, BucketLevel, Bucketing};
 use crate::domain::faults::Fault;
 use crate::domain::id::{NetworkId, ResourceId};
-use crate::domain::network::{Kind, Network, NetworkSpec, ResourceSpec, SiteSpec};
+use crate::domain::network::{Kind, Network, NetworkSpec, ResourceIdx, ResourceSpec, SiteSpec, WeeklySpec};
 use crate::domain::time::{Moment, SECOND, Span};
 use crate::ledger::feed::{Change, Entry, Snapshot, Subscriber};
 
@@ -227,4 +227,73 @@ fn a_document_that_cannot_be_read_is_known_for_its_network_alone_and_until_all_o
     views.reset(&named("other"), snapshot(9, 3));
     assert!(views.are_current());
     assert_eq!(read(&views, "other", 100, STALE), Ok((3, 100)));
+}
+
+/// A network of one resource, of which so much stands on each of the next so many days.
+fn standing(units: i64, horizon_days: i32) -> Network {
+    let spec = NetworkSpec {
+        sites: vec![SiteSpec { id: "s".into(), time_zone: "UTC".into(), ..SiteSpec::default() }],
+        resources: vec![ResourceSpec {
+            id: "a".into(),
+            site: "s".into(),
+            display_name: String::new(),
+            kind: Some(Kind::Capacity),
+            unit: String::new(),
+            bucket: Ok(Bucketing::DAYS),
+            weekly: vec![WeeklySpec { units, ..WeeklySpec::default() }],
+            closed: Vec::new(),
+            horizon_days,
+        }],
+        ..NetworkSpec::default()
+    };
+    Network::build(spec, Moment(0)).expect("a network without faults")
+}
+
+#[test]
+fn rule_24_over_committed_buckets_are_known_as_they_come_and_go() {
+    let views = Views::new(|document, _| {
+        let [units, days] = document else { unreachable!("two numbers") };
+        Ok(standing(i64::from(*units), i32::from(*days)))
+    });
+    let id = NetworkId::default_network();
+    let of = |units, days| Snapshot { network_version: 1, document: Arc::from([units, days]), ..Snapshot::default() };
+    views.reset(&id, of(5, 30));
+    let mut coverage = views.coverage();
+    let over = |now| views.get(&id).expect("a view").over_committed(now);
+    let day = 24 * 3600;
+    let mut seq = 0;
+    let mut changed = |change: Change| {
+        seq += 1;
+        coverage.mark_unchanged();
+        views.changed(&id, &[Arc::new(Entry { seq, at: at(0), changes: vec![change] })]);
+        coverage.has_changed().expect("the views live")
+    };
+    let drawn = |index, set, held, fulfilled| {
+        let level = BucketLevel { set, held, fulfilled, ..BucketLevel::default() };
+        Change::Bucket { resource: ResourceId::new("a").expect("a name"), index, level }
+    };
+    let a = ResourceIdx::new(0);
+    assert!(!changed(drawn(3, None, 5, 0)), "covered by what stands");
+    assert!(!changed(drawn(4, Some(9), 5, 0)));
+    assert_eq!(over(at(0)), []);
+    assert!(changed(drawn(4, Some(1), 2, 3)));
+    assert!(!changed(drawn(4, Some(1), 2, 2)), "still over-committed is no news");
+    assert_eq!(over(at(0)), [((a, 4), 3)]);
+    // A smaller standing plan, and one that does not reach as far.
+    let network = |units, days| Change::Network { version: 2, document: Arc::from([units, days]), applied_at: at(0) };
+    assert!(changed(network(4, 30)));
+    assert_eq!(over(at(0)), [((a, 3), 1), ((a, 4), 3)]);
+    changed(network(5, 2));
+    assert_eq!(over(at(0)), [((a, 3), 5), ((a, 4), 3)]);
+    assert_eq!(over(at(2 * day)), [((a, 4), 3)], "by then it reaches there");
+    assert!(changed(drawn(4, Some(1), 0, 1)));
+    assert_eq!(over(at(0)), []);
+    // What comes in full is looked at in full.
+    let level = BucketLevel { set: Some(1), confirmed: 2, ..BucketLevel::default() };
+    let buckets = vec![(ResourceId::new("a").expect("a name"), vec![(9, level)])];
+    views.reset(&id, Snapshot { buckets, ..of(5, 30) });
+    assert_eq!(over(at(0)), [((a, 9), 1)]);
+    let forgotten = Change::Forgotten { resource: ResourceId::new("a").expect("a name"), index: 10 };
+    views.changed(&id, &[Arc::new(Entry { seq: 99, at: at(0), changes: vec![forgotten] })]);
+    assert_eq!(over(at(0)), []);
 }

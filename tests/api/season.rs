@@ -188,7 +188,10 @@ async fn play(server: TestServer) {
     // What Repromise would do, and then does: they come a day later, from what the offer still has for that day.
     let dry = RepromiseRequest { validate_only: true, ..Default::default() };
     let shown = operations.repromise(dry).await.expect("a plan").into_inner();
-    assert_eq!(server.reservations(ListReservationsRequest { at_risk: true, ..Default::default() }).await.unwrap(), listed);
+    assert_eq!(
+        server.reservations(ListReservationsRequest { at_risk: true, ..Default::default() }).await.unwrap(),
+        listed
+    );
     let done = operations.repromise(RepromiseRequest::default()).await.expect("it is done").into_inner();
     assert_eq!(shown, done);
     assert_eq!((done.kept, done.moved, done.still_at_risk), (0, 7, 0));
@@ -204,11 +207,8 @@ async fn play(server: TestServer) {
     server.turn(3 * 24 * 3600);
     let backlog = ListReservationsRequest { backlog: true, ..Default::default() };
     assert_eq!(server.reservations(backlog.clone()).await.unwrap().reservations.len(), 20);
-    let delivered = |id: String, day: &str| Fulfilment {
-        id,
-        shipped_at: None,
-        delivered_at: stamp(&format!("{day}T11:00:00Z")),
-    };
+    let delivered =
+        |id: String, day: &str| Fulfilment { id, shipped_at: None, delivered_at: stamp(&format!("{day}T11:00:00Z")) };
     let mut fulfilments: Vec<Fulfilment> = (0..8).map(|n| delivered(format!("monday-{n}"), DAYS[1])).collect();
     fulfilments.extend((0..5).map(|n| delivered(format!("tuesday-{n:02}"), DAYS[2])));
     fulfilments.extend((5..12).map(|n| delivered(format!("tuesday-{n:02}"), DAYS[3])));

@@ -1,4 +1,4 @@
-//! SetSupply, AdjustSupply, ListBuckets, ListReservations, and what is not served yet.
+//! SetSupply, AdjustSupply, ListBuckets, ListReservations.
 
 use surety::domain::limits::MAX_UNITS;
 use surety::proto::v1::reservation::State;
@@ -329,26 +329,4 @@ async fn reservations_are_listed_by_state_and_by_resource() {
     assert!(ids(risk).await.is_empty());
     let unknown = ListReservationsRequest { resource: "lej.train".into(), ..Default::default() };
     refusal(&server.reservations(unknown).await.unwrap_err(), Code::NotFound);
-}
-
-#[tokio::test]
-async fn what_a_later_version_brings_says_so() {
-    let server = TestServer::shop().await;
-    let mut operations = server.operations.clone();
-    let mut offers = server.offers().await;
-    let refused = [
-        operations.set_allocation(SetAllocationRequest::default()).await.err(),
-        operations.repromise(RepromiseRequest::default()).await.err(),
-        operations.report_fulfilment(ReportFulfilmentRequest::default()).await.err(),
-        offers.check_offer(CheckOfferRequest::default()).await.err(),
-        offers.approve_offer(ApproveOfferRequest::default()).await.err(),
-        offers.close_offer(CloseOfferRequest::default()).await.err(),
-        offers.get_offer(GetOfferRequest::default()).await.err(),
-        offers.list_offers(ListOffersRequest::default()).await.err(),
-        offers.suggest_offers(SuggestOffersRequest::default()).await.err(),
-        offers.get_scorecard(GetScorecardRequest::default()).await.err(),
-    ];
-    for status in refused {
-        refusal(&status.expect("refused"), Code::Unimplemented);
-    }
 }

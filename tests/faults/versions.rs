@@ -83,37 +83,42 @@ fn what_a_later_version_writes_is_read_around() {
 }
 
 #[test]
-fn a_layout_of_a_later_version_is_refused() {
+fn a_layout_of_another_version_is_refused() {
     let Some(flavour) = Flavour::Redis.or_skip() else { return };
-    play("a_later_layout", |scenario| {
+    play("another_layout", |scenario| {
         let (redis, services) = world(scenario, flavour);
-        let log = scenario.runtime.block_on(async {
-            hold(&services[0], "before").await.expect("an answer").expect("there is room");
-            redis.cli(&["HSET", HEAD, "layout", "2"]);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            for service in &services {
-                let refused =
-                    hold(service, "meanwhile").await.expect_err("nothing is written to what it does not know");
-                assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-            }
-            services[0].log()
-        });
-        assert!(log.contains("layout 2") && log.contains("newer"), "it says what is wrong: {}", end_of(&log));
-        // One that starts says so and ends.
-        let begun = Instant::now();
-        let start = run(&["serve", "--listen", "127.0.0.1:0", "--store", &redis.url(), "--durability", "memory"]);
-        let told = String::from_utf8_lossy(&start.stderr);
-        assert_eq!(start.status.code(), Some(2), "{told}");
-        assert!(told.contains("layout 2") && told.contains("newer"), "{told}");
-        println!("a_later_layout: refused {:?} after the start: {}", begun.elapsed(), told.trim());
-
-        redis.cli(&["HSET", HEAD, "layout", "1"]);
-        let back = Paced::now();
         scenario.runtime.block_on(async {
-            for service in &services {
-                scenario.lives(service, "default", back, RECOVERY).await;
-            }
+            hold(&services[0], "before").await.expect("an answer").expect("there is room");
         });
+        for (layout, says) in [("3", "newer"), ("1", "surety export")] {
+            redis.cli(&["HSET", HEAD, "layout", layout]);
+            let says = [format!("layout {layout}"), says.to_owned()];
+            let log = scenario.runtime.block_on(async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                for service in &services {
+                    let refused =
+                        hold(service, "meanwhile").await.expect_err("nothing is written to what it does not know");
+                    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+                }
+                services[0].log()
+            });
+            assert!(says.iter().all(|part| log.contains(part)), "it says what is wrong: {}", end_of(&log));
+            // One that starts says so and ends.
+            let begun = Instant::now();
+            let start = run(&["serve", "--listen", "127.0.0.1:0", "--store", &redis.url(), "--durability", "memory"]);
+            let told = String::from_utf8_lossy(&start.stderr);
+            assert_eq!(start.status.code(), Some(2), "{told}");
+            assert!(says.iter().all(|part| told.contains(part)), "{told}");
+            println!("another_layout: refused {:?} after the start: {}", begun.elapsed(), told.trim());
+
+            redis.cli(&["HSET", HEAD, "layout", "2"]);
+            let back = Paced::now();
+            scenario.runtime.block_on(async {
+                for service in &services {
+                    scenario.lives(service, "default", back, RECOVERY).await;
+                }
+            });
+        }
         scenario.end(&services);
     });
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use surety::clock::SystemClock;
+use surety::domain::draw::Pool;
 use surety::domain::id::NetworkId;
-use surety::domain::reservation::State;
+use surety::domain::reservation::{Reservation, State};
 use surety::domain::time::Span;
 use surety::ledger::command::{Command, Outcome, Refusal};
 use surety::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
-use surety::ledger::{Ledger, LedgerError};
+use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 
 use crate::dice::{Dice, seed, setting};
 use crate::support::*;
@@ -39,6 +40,13 @@ async fn prepare(dir: &Path) {
     ledger.execute(&default(), network(0, "one", &[]), None).await.expect("it is applied");
     let units: Vec<i64> = (0..20).map(|i| if i % 5 == 0 { 30 } else { 1_000_000 }).collect();
     ledger.execute(&default(), supply("slot", 0, &units), None).await.expect("it is set");
+    // Of each, some is set aside, for a time that outlasts the test.
+    let until = BEGIN.plus(Span::hours(9));
+    let aside = |i: i32| if i % 5 == 0 { 10 } else { 100_000 };
+    let rows: Vec<_> = (0..20).map(|i| (aside(i), until, Some(900_000))).collect();
+    ledger.execute(&default(), allocate("q", "vip", "slot", 0, &rows), None).await.expect("it is set aside");
+    let envelope: Vec<_> = (0..20).map(|i| ("slot", i, aside(i))).collect();
+    ledger.execute(&default(), approve("sale", "o", &envelope, until), None).await.expect("it is approved");
     ledger.close().await;
 }
 
@@ -59,12 +67,23 @@ async fn child() {
                 let id = format!("run{run}-task{task}-{n}");
                 let seconds = if dice.once_in(5) { 1 } else { 3_600 };
                 let draws = [("slot", dice.below(20) as i32, 1), ("slot", dice.below(20) as i32, 2)];
-                let hold = Command::Hold(Box::new(hold_of(&id, takes(&draws), Span::seconds(seconds))));
-                let mut commands = vec![("held", hold)];
-                match dice.below(4) {
+                let (pool, by) = [
+                    (Pool::Common, None),
+                    (Pool::Common, Some("web")),
+                    (channel("vip"), Some("vip")),
+                    (of_offer("sale"), Some("web")),
+                ][dice.below(4) as usize]
+                    .clone();
+                let Command::Hold(mut hold) = hold_from(&id, &pool, by, &draws) else { unreachable!("it is one") };
+                hold.hold = Span::seconds(seconds);
+                let mut commands = vec![("held", Command::Hold(hold))];
+                match dice.below(8) {
                     0 => commands.push(("confirmed", confirm(&id))),
                     1 => commands.push(("released", release(&id))),
                     2 => commands.extend([("confirmed", confirm(&id)), ("released", release(&id))]),
+                    3 => commands.extend([("marked", mark(&id, 1, true)), ("confirmed", confirm(&id))]),
+                    4 => commands.extend([("confirmed", confirm(&id)), ("delivered", deliver(&id, 1))]),
+                    5 => commands.push(("moved", repromise(&id, 1, 1, &draws[..1]))),
                     _ => {}
                 }
                 for (word, command) in commands {
@@ -111,6 +130,20 @@ fn begin(dir: &Path, run: u64, limit: Option<u64>) -> Child {
     process.spawn().expect("a child can be begun")
 }
 
+/// All that pass the filter, by their ids.
+async fn everything(ledger: &EmbeddedLedger, filter: &ReservationFilter) -> Vec<Arc<Reservation>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = ledger.reservations(&default(), filter, after.as_ref(), 500).await;
+        let (page, next) = page.expect("it answers");
+        all.extend(page);
+        match next {
+            Some(next) => after = Some(next),
+            None => return all,
+        }
+    }
+}
+
 /// How far each reservation is known to have come.
 #[derive(Default)]
 struct Acknowledged(BTreeMap<String, &'static str>);
@@ -124,6 +157,9 @@ impl Acknowledged {
             "held" => "held",
             "confirmed" => "confirmed",
             "released" => "released",
+            "marked" => "marked",
+            "moved" => "moved",
+            "delivered" => "delivered",
             _ => return false,
         };
         self.0.insert(id.to_owned(), word);
@@ -134,22 +170,34 @@ impl Acknowledged {
     async fn hold_to_it(&self, dir: &Path) {
         let ledger = open(dir).expect("it opens on what was left");
         for (id, word) in &self.0 {
-            let found = ledger.reservation(&default(), &rid(id)).await.expect("it answers").map(|r| r.state);
+            let found = ledger.reservation(&default(), &rid(id)).await.expect("it answers");
+            let (state, at_risk) = (found.as_ref().map(|r| r.state), found.as_ref().is_some_and(|r| r.at_risk));
             // What was asked next may have been made, though it was not acknowledged any more.
-            let right = match (*word, found) {
+            let right = match (*word, state) {
                 ("held", Some(_)) => true,
-                ("confirmed", Some(state)) => matches!(state, State::Confirmed | State::Released),
+                ("moved", Some(_)) => found.as_ref().is_some_and(|r| r.promise.date > r.first_date),
+                ("marked", Some(state)) => at_risk || state == State::Expired,
+                ("delivered", Some(state)) => state == State::Fulfilled,
+                ("confirmed", Some(state)) => matches!(state, State::Confirmed | State::Released | State::Fulfilled),
                 ("released", Some(state)) => matches!(state, State::Released | State::Expired),
                 _ => false,
             };
-            assert!(right, "{id} was acknowledged as {word}, but is {found:?}");
+            assert!(right, "{id} was acknowledged as {word}, but is {state:?}");
         }
+        let all = everything(&ledger, &ReservationFilter::default()).await;
+        let tallies = ledger.tallies(&default(), "").await.expect("it answers");
+        let tallies = summed(tallies.iter().map(|(name, sum)| (name, *sum)));
+        assert_eq!(tallies, tallies_of(all.iter().map(|r| &**r)), "counted with what was made, and not without");
+        let at_risk: Vec<_> = all.into_iter().filter(|r| r.at_risk).collect();
+        let listed = everything(&ledger, &ReservationFilter { at_risk: true, ..ReservationFilter::default() }).await;
+        assert_eq!(listed, at_risk);
         let drifts = ledger.audit(&default()).await.expect("it answers");
         assert!(drifts.is_empty(), "{drifts:#?}");
         let follower = Arc::new(Follower::default());
         ledger.subscribe(follower.clone()).await.expect("it answers");
+        assert!(follower.of(&default()).offers.contains_key("sale"));
         for ((resource, index), level) in follower.of(&default()).buckets {
-            assert!(level.balance(0) >= 0, "{resource} {index} is below zero: {level:?}");
+            assert!(level.balance(0, BEGIN) >= 0, "{resource} {index} is below zero: {level:?}");
         }
         ledger.close().await;
     }
@@ -308,6 +356,18 @@ async fn a_start_cut_short_and_foreign_directories() {
 }
 
 #[tokio::test]
+async fn a_ledger_of_an_older_layout_is_opened_and_kept_from_who_only_knows_that() {
+    use surety::ledger::embedded::store::{Batch, MemoryStore, Space, Store};
+    let store = Arc::new(MemoryStore::default());
+    let mut batch = Batch::default();
+    batch.put(Space::Meta, b"format".to_vec(), 1u32.to_be_bytes().to_vec());
+    store.commit(batch).expect("it is written");
+    let opened = EmbeddedLedger::on(Box::new(store.clone()), EmbeddedConfig::new(""), Arc::new(SystemClock::new()));
+    opened.expect("it is older").close().await;
+    assert_eq!(store.get(Space::Meta, b"format"), Ok(Some(2u32.to_be_bytes().to_vec())));
+}
+
+#[tokio::test]
 async fn a_ledger_of_a_newer_version_is_not_opened() {
     use surety::ledger::embedded::store::{Batch, MemoryStore, Space, Store};
     let store = Arc::new(MemoryStore::default());
@@ -316,5 +376,5 @@ async fn a_ledger_of_a_newer_version_is_not_opened() {
     store.commit(batch).expect("it is written");
     let opened = EmbeddedLedger::on(Box::new(store), EmbeddedConfig::new(""), Arc::new(SystemClock::new()));
     let refused = opened.expect_err("it is newer").to_string();
-    assert!(refused.contains("has layout 7, this version knows layouts up to 1"), "{refused}");
+    assert!(refused.contains("has layout 7, this version knows layouts up to 2"), "{refused}");
 }

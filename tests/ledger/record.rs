@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use surety::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
-use surety::domain::bucket::{BucketLevel, PoolLevel};
+use surety::domain::bucket::{BucketLevel, ChannelLevel, PoolLevel, Shares};
 use surety::domain::draw::{Draw, Pool};
+use surety::domain::offer::{
+    Advertised, ApprovedOffer, Envelope, Expected, Offer, OfferDay, OfferReport, OfferStage, Shortfall, ZoneShare,
+};
 use surety::domain::reservation::{self, Amendment, Fingerprint, Reservation, State};
+use surety::domain::share::Share;
 use surety::domain::time::{Day, Moment};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::record::*;
@@ -51,14 +55,25 @@ fn pool(d: &mut Dice) -> Pool {
 }
 
 fn level(d: &mut Dice) -> BucketLevel {
-    let pools = d.some(2, |d| PoolLevel { pool: Pool::Channel(text(d)), left: number(d) });
+    let pools = d.some(2, |d| PoolLevel {
+        pool: if d.once_in(2) { Pool::Channel(text(d)) } else { Pool::Offer(text(d)) },
+        set: number(d),
+        used: number(d),
+        release_at: moment(d),
+    });
+    let channels = d.some(2, |d| ChannelLevel { channel: text(d), drawn: number(d), most: d.maybe(number) });
+    let any = !pools.is_empty() || !channels.is_empty();
     BucketLevel {
         set: d.maybe(number),
         held: number(d),
         confirmed: number(d),
         fulfilled: number(d),
-        pools: (!pools.is_empty()).then(|| Box::new(pools)),
+        shares: any.then(|| Box::new(Shares { pools, channels })),
     }
+}
+
+fn share(d: &mut Dice) -> Share {
+    Share::from_millionths(d.below(1_000_001) as u32)
 }
 
 fn line(d: &mut Dice) -> Line {
@@ -83,6 +98,7 @@ fn ask(d: &mut Dice) -> Ask {
         channel: d.maybe(text),
         offer: d.maybe(text),
         shipments: if d.once_in(2) { Shipments::Split } else { Shipments::Together },
+        min_confidence: d.maybe(share),
     }
 }
 
@@ -101,6 +117,7 @@ fn promise(d: &mut Dice) -> Promise {
             arrives_by: moment(d),
             date: day(d),
         }),
+        confidence: d.maybe(share),
     }
 }
 
@@ -163,6 +180,9 @@ fn reservation(d: &mut Dice) -> Reservation {
         ended_at: d.maybe(moment),
         reference: text(d),
         at_risk: d.once_in(2),
+        fixed: d.once_in(2),
+        shipped_at: d.maybe(moment),
+        delivered_at: d.maybe(moment),
         version: number(d),
         first_date: day(d),
         fingerprint: Fingerprint(u128::from(d.next()) << 64 | u128::from(d.next())),
@@ -184,8 +204,61 @@ fn reservation(d: &mut Dice) -> Reservation {
     }
 }
 
+fn offer(d: &mut Dice) -> ApprovedOffer {
+    let advertised = if d.once_in(2) { Advertised::By(day(d)) } else { Advertised::WithinDays(number(d) as i32) };
+    let orders = if d.once_in(2) { Expected::Total(number(d)) } else { Expected::EachDay(d.some(3, number)) };
+    let offer = Offer {
+        id: text(d),
+        display_name: text(d),
+        lines: d.some(2, line),
+        zones: d.some(2, |d| ZoneShare { zone: text(d), billionths: d.next() as u32 }),
+        service: d.maybe(text),
+        channel: d.maybe(text),
+        starts: day(d),
+        ends: day(d),
+        advertised,
+        orders,
+    };
+    let report = OfferReport {
+        verdict: verdict(d),
+        orders_asked: number(d),
+        orders_deliverable: number(d),
+        days: d.some(3, |d| OfferDay {
+            date: day(d),
+            asked: number(d),
+            deliverable: number(d),
+            last_arrival: d.maybe(day),
+            bottleneck: d.maybe(|d| res(&name(d))),
+        }),
+        shortfalls: d.some(2, |d| Shortfall {
+            resource: res(&name(d)),
+            first_date: day(d),
+            last_date: day(d),
+            units: number(d),
+            peak_units: number(d),
+        }),
+        tightest_within_days: d.maybe(|d| number(d) as i32),
+        deliverable_percent: number(d),
+    };
+    ApprovedOffer {
+        offer,
+        stage: if d.once_in(2) { OfferStage::Approved } else { OfferStage::Closed },
+        version: number(d),
+        request_id: rid(&name(d)),
+        fingerprint: Fingerprint(u128::from(d.next())),
+        approved_at: moment(d),
+        closed_at: d.maybe(moment),
+        ends_at: moment(d),
+        release_hours: number(d) as i32,
+        orders_set_aside: number(d),
+        envelope: d.some(3, |d| Envelope { resource: res(&name(d)), index: number(d) as i32, units: number(d) }),
+        report: Arc::new(report),
+    }
+}
+
 fn change(d: &mut Dice) -> Change {
-    match d.below(5) {
+    match d.below(6) {
+        4 => Change::Offer(Arc::new(offer(d))),
         0 => Change::Bucket { resource: res(&name(d)), index: number(d) as i32, level: level(d) },
         1 => Change::Forgotten { resource: res(&name(d)), index: number(d) as i32 },
         2 => Change::Reservation(Arc::new(reservation(d))),
@@ -213,6 +286,11 @@ fn what_is_written_is_what_is_read() {
         assert_eq!(read_placed_bucket(&placed), Ok((place, index, l.clone())));
         assert_eq!(read_reservation(&write_reservation(&r)).as_ref(), Ok(&r));
         assert_eq!(read_reservation(&with_an_addition(write_reservation(&r))), Ok(r));
+        let o = offer(&mut d);
+        assert_eq!(read_offer(&write_offer(&o)).as_ref(), Ok(&o));
+        assert_eq!(read_offer(&with_an_addition(write_offer(&o))), Ok(o));
+        let (tally, sum) = (text(&mut d), number(&mut d));
+        assert_eq!(read_tally(&with_an_addition(write_tally(&tally, sum))), Ok((tally, sum)));
         let entry = Entry { seq: d.next(), at: moment(&mut d), changes: d.some(5, change) };
         let bytes = write_entry(&entry, |r| write_reservation(r));
         assert_eq!(read_entry_at(&bytes), Ok(entry.at));

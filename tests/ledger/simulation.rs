@@ -1,11 +1,13 @@
 //! Clients, a virtual clock, crashes and a store that fails, stepped in one thread against the rules as the model. Each run
 //! prints its seed; `SEED=... STEPS=...` runs it again, or longer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
+use surety::domain::ask::Ask;
 use surety::domain::draw::Take;
-use surety::domain::id::NetworkId;
+use surety::domain::id::{NetworkId, ResourceId};
 use surety::domain::limits::REQUEST_ID_DAYS;
 use surety::domain::reservation::Reservation;
 use surety::domain::time::{Moment, SECOND, Span};
@@ -63,18 +65,22 @@ impl Store for Disk {
 #[derive(Clone, Default)]
 struct Model {
     state: State,
+    /// Buckets that were forgotten with units used up in them.
+    forgotten: BTreeSet<(ResourceId, i32)>,
     seen: Seen,
 }
 
 impl Model {
     fn expire(&mut self, now: Moment) {
-        if !rules::expire(&mut self.state, now, usize::MAX).is_empty() {
+        if !rules::expire(&mut self.state, now, usize::MAX).changes.is_empty() {
             self.state.next_seq();
         }
     }
 
     fn apply(&mut self, command: &Command, now: Moment) -> Outcome {
+        let before = used_up(&self.state);
         let applied = rules::apply(&mut self.state, command, now);
+        self.forgotten.extend(before.difference(&used_up(&self.state)).cloned());
         if !applied.changes.is_empty() {
             self.state.next_seq();
         }
@@ -120,11 +126,21 @@ impl World {
         let d = &mut self.dice;
         let version = model.state.network_version() - i64::from(d.once_in(30));
         let any = |d: &mut Dice, newest: u64| format!("r{}", newest.saturating_sub(d.below(40)));
-        let takes: Vec<Take> = d.some(4, |d| Take {
-            draw: draw(["a", "b", "c"][d.below(3) as usize], d.range(0, 4) as i32, d.range(1, 4)),
-            standing: 5,
+        let takes: Vec<Take> = d.some(4, |d| {
+            let mut draw = draw(["a", "b", "c"][d.below(3) as usize], d.range(0, 4) as i32, d.range(1, 4));
+            let level = model.state.level(&draw.resource, draw.index);
+            if let Some(own) = level.and_then(|l| l.pools().last()).filter(|_| d.once_in(2)) {
+                draw.pool = own.pool.clone();
+            }
+            Take { draw, standing: 5 }
         });
-        match d.below(20) {
+        let asked = |d: &mut Dice| {
+            let offer: Option<Arc<str>> = d.once_in(3).then(|| format!("o{}", d.below(12)).into());
+            let channel: Option<Arc<str>> = d.maybe(|d| ["vip", "web"][d.below(2) as usize].into());
+            Arc::new(Ask { offer, channel, ..Ask::clone(&ask()) })
+        };
+        let until = self.now.plus(Span::seconds(d.range(0, 200)));
+        match d.below(32) {
             0..=7 => {
                 // Now and then a request is sent again, and now and then by a client that confuses its ids.
                 let id = if d.once_in(5) {
@@ -137,7 +153,7 @@ impl World {
                 if d.once_in(4) {
                     hold.fingerprint = digest("other");
                 }
-                hold.network_version = version;
+                (hold.network_version, hold.ask) = (version, asked(d));
                 Command::Hold(Box::new(hold))
             }
             8..=10 => {
@@ -154,7 +170,7 @@ impl World {
                 let Command::Amend(mut c) = amend(&id, &format!("a{}", d.below(3)), present, &[]) else {
                     unreachable!("an amendment is one")
                 };
-                (c.takes, c.network_version) = (takes, version);
+                (c.takes, c.network_version, c.ask) = (takes, version, asked(d));
                 Command::Amend(c)
             }
             15 => undo(&any(d, self.requests)),
@@ -176,6 +192,42 @@ impl World {
                 };
                 c.network_version = version;
                 Command::AdjustSupply(c)
+            }
+            19 | 20 => {
+                let rows = [0, 1].map(|_| (d.range(0, 9), until, d.maybe(|d| d.range(0, 12))));
+                let by = ["vip", "web"][d.below(2) as usize];
+                let resource = ["a", "b", "c"][d.below(3) as usize];
+                at_version(
+                    allocate(&format!("q{}", d.below(1_000)), by, resource, d.range(0, 4) as i32, &rows),
+                    version,
+                )
+            }
+            21 => {
+                let id = format!("o{}", d.below(12));
+                let envelope = [("a", d.range(0, 4) as i32, d.range(1, 4)), ("b", d.range(0, 4) as i32, d.range(1, 4))];
+                at_version(approve(&id, &format!("{id}/{}", d.below(2)), &envelope, until), version)
+            }
+            22 if d.once_in(2) => close_offer(&format!("o{}", d.below(12))),
+            22..=24 => {
+                let id = any(d, self.requests);
+                let present = model.state.reservation(&rid(&id)).map_or(1, |r| r.version);
+                mark(&id, present - i64::from(d.once_in(20)), !d.once_in(3))
+            }
+            25 | 26 => {
+                let id = any(d, self.requests);
+                let present = model.state.reservation(&rid(&id)).map_or(1, |r| r.version);
+                let Command::Repromise(mut c) = repromise(&id, present, d.range(0, 3) as i32, &[]) else {
+                    unreachable!("it is one")
+                };
+                c.takes = takes;
+                at_version(Command::Repromise(c), version)
+            }
+            27 => fix(&any(d, self.requests), !d.once_in(3)),
+            28 if d.once_in(2) => ship(&any(d, self.requests), self.now),
+            28 => deliver(&any(d, self.requests), d.range(-1, 20) as i32),
+            29 | 30 => {
+                let name = format!("lost\t{}", d.below(9));
+                count(&[(&name, d.range(-2, 5)), ("lost\tall", 1)])
             }
             _ if d.once_in(2) => Command::Forget { before: vec![(res("b"), d.range(0, 4) as i32)] },
             _ => {
@@ -234,8 +286,8 @@ impl World {
             // All of it, or none.
             Err(e) => {
                 self.crash();
-                let written = self.snapshot_seqs();
-                let (none, all) = (seqs(&self.models), seqs(&after));
+                let written = self.written();
+                let (none, all) = (signs(&self.models), signs(&after));
                 if written == all {
                     self.models = after;
                 } else {
@@ -254,8 +306,26 @@ impl World {
         self.check();
     }
 
-    fn snapshot_seqs(&self) -> BTreeMap<NetworkId, u64> {
-        self.core.snapshots().map(|(n, s)| (n.clone(), s.seq)).collect()
+    fn written(&self) -> BTreeMap<NetworkId, Sign> {
+        self.core.snapshots().map(|(n, s)| (n.clone(), (s.seq, self.stored_tallies(n)))).collect()
+    }
+
+    /// All keys and values of a network in one space of the disk.
+    fn stored(&self, space: Space, network: &NetworkId) -> Vec<(String, Vec<u8>)> {
+        let (from, to) = (format!("{network}\0"), format!("{network}\u{1}"));
+        let mut found = Vec::new();
+        let scanned = self.disk.durable.scan(space, from.as_bytes(), to.as_bytes(), &mut |key, value| {
+            found.push((String::from_utf8_lossy(&key[from.len()..]).into_owned(), value.to_vec()));
+            ControlFlow::Continue(())
+        });
+        scanned.expect("memory can be read");
+        found
+    }
+
+    fn stored_tallies(&self, network: &NetworkId) -> BTreeMap<String, i64> {
+        let number = |value: Vec<u8>| i64::from_be_bytes(value.try_into().expect("eight bytes"));
+        let all = self.stored(Space::Tallies, network).into_iter().map(|(name, value)| (name, number(value)));
+        all.filter(|(_, sum)| *sum != 0).collect()
     }
 
     /// The process dies and comes back on what the disk has.
@@ -300,16 +370,25 @@ impl World {
         if self.dice.once_in(20) {
             for (network, model) in &self.models {
                 let drifts = self.core.audit(network).expect("the store can be read").expect("it is known");
+                let drifts = but_for(drifts, &model.forgotten);
                 assert!(drifts.is_empty(), "{network}: {drifts:#?}");
-                let drifts = model.state.audit();
+                assert_eq!(self.stored_tallies(network), summed(model.state.tallies()), "{network}: what is counted");
+                let at_risk: BTreeSet<String> =
+                    model.reservations().into_iter().filter(|(_, r)| r.at_risk).map(|(id, _)| id).collect();
+                let listed = self.stored(Space::AtRisk, network).into_iter().map(|(id, _)| id).collect();
+                assert_eq!(at_risk, listed, "{network}: those at risk");
+                let drifts = but_for(model.state.audit(), &model.forgotten);
                 assert!(drifts.is_empty(), "the model of {network}: {drifts:#?}");
             }
         }
     }
 }
 
-fn seqs(models: &BTreeMap<NetworkId, Model>) -> BTreeMap<NetworkId, u64> {
-    models.iter().map(|(n, m)| (n.clone(), m.state.seq())).collect()
+/// By what one state of a network is told from the next: where its feed stands, and what is counted, which may be all that changes.
+type Sign = (u64, BTreeMap<String, i64>);
+
+fn signs(models: &BTreeMap<NetworkId, Model>) -> BTreeMap<NetworkId, Sign> {
+    models.iter().map(|(n, m)| (n.clone(), (m.state.seq(), summed(m.state.tallies())))).collect()
 }
 
 #[test]

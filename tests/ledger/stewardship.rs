@@ -19,12 +19,14 @@ use surety::ledger::record;
 use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
 use surety::ledger::stewardship::{Entries, Holdings, LoadError, Steward};
 use surety::ledger::stored_file::{self, Exporter, FileFault, Imported};
-use surety::ledger::{Ledger, LedgerError};
+use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 use tokio::task::JoinSet;
 
 use crate::dice::{Dice, seed, setting};
 use crate::redis_world::{Flavour, own_database};
 use crate::support::*;
+
+mod files;
 
 /// A ledger under test, its clock, and a network in it.
 struct House {
@@ -90,6 +92,22 @@ impl House {
         for (resource, first) in [("slot", 0), ("oven", -3), ("slot", 40)] {
             self.run(second(supply(resource, first, &[9; 20]))).await;
         }
+        // Some is set aside, for a channel and for two offers, of which one is over.
+        let until = BEGIN.plus(Span::days(9));
+        self.run(second(allocate("allocation", "vip", "slot", 6, &[(4, until, Some(7))]))).await;
+        for id in ["sale", "spring"] {
+            self.run(second(approve(id, id, &[("slot", 6, 2), ("slot", 7, 2)], until))).await;
+        }
+        for (id, pool, by) in [("of a channel", channel("vip"), "vip"), ("of an offer", of_offer("sale"), "web")] {
+            let Command::Hold(mut c) = hold_from(id, &pool, Some(by), &[("slot", 6, 1)]) else { unreachable!("it is") };
+            c.hold = Span::days(2);
+            self.run(second(Command::Hold(c))).await;
+        }
+        self.run(close_offer("spring")).await;
+        self.run(mark("of a channel", 1, true)).await;
+        self.run(confirm("of an offer")).await;
+        self.run(deliver("of an offer", 2)).await;
+        self.run(count(&[("lost\tthis", 5)])).await;
         for (id, draws) in [
             ("held", &[("slot", 1, 2), ("oven", 2, 1)][..]),
             ("confirmed", &[("slot", 1, 3)]),
@@ -114,15 +132,8 @@ fn name(text: &str) -> NetworkId {
 }
 
 /// The same on the second version of the network.
-fn second(mut command: Command) -> Command {
-    match &mut command {
-        Command::Hold(c) => c.network_version = 2,
-        Command::Amend(c) => c.network_version = 2,
-        Command::AdjustSupply(c) => c.network_version = 2,
-        Command::SetSupply(c) => c.network_version = 2,
-        _ => {}
-    }
-    command
+fn second(command: Command) -> Command {
+    at_version(command, 2)
 }
 
 fn hold_for(id: &str, draws: &[(&str, i32, i64)], hold: Span) -> Command {
@@ -169,10 +180,19 @@ async fn all_is_as_it_was_after_moving_house(from: &House, to: &House) {
         ("confirmed", State::Confirmed),
         ("expired", State::Expired),
         ("held", State::Held),
+        ("of a channel", State::Held),
+        ("of an offer", State::Fulfilled),
         ("released", State::Released),
     ];
     assert_eq!(states, want);
-    assert_eq!(before.adjustments.len(), 1);
+    assert_eq!(before.adjustments.len(), 2);
+    let mut counted = tallies_of(before.reservations.iter().map(|r| &**r));
+    counted.insert("lost\tthis".to_owned(), 5);
+    assert_eq!(summed(before.tallies.iter().map(|(name, sum)| (name, *sum))), counted);
+    assert_eq!(before.snapshot.offers.len(), 2);
+    let at_risk = ReservationFilter { at_risk: true, ..ReservationFilter::default() };
+    let (at_risk, _) = to.steward.reservations(&to.network, &at_risk, None, 9).await.expect("the ledger answers");
+    assert_eq!(at_risk.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["of a channel"]);
     // Those who followed the feed there go on here.
     assert_eq!(to.feed().await, from.feed().await);
     assert_eq!(to.steward.newest(&to.network).await, Ok(before.snapshot.seq));
@@ -194,6 +214,12 @@ async fn all_is_as_it_was_after_moving_house(from: &House, to: &House) {
     let twice = to.run(second(adjust("adjustment", "oven", 7, &[0, 0], 5))).await;
     let Outcome::SupplyAdjusted { levels, .. } = twice else { panic!("{twice:?}") };
     assert_eq!(levels[0].set, Some(14), "it was made once");
+    let again = to.run(second(approve("sale", "sale", &[("slot", 6, 2), ("slot", 7, 2)], BEGIN))).await;
+    assert!(matches!(again, Outcome::Offer { repeated: true, .. }), "{again:?}");
+    // What is set aside is so here, too, and what a channel drew counts.
+    let level = seen.level("slot", 6);
+    assert_eq!((level.set_aside(BEGIN), level.room_of("vip"), level.balance(0, BEGIN)), (4, Some(6), 3));
+    assert!(matches!(refusal(to.run(second(hold("more", &[("slot", 6, 4)]))).await), Refusal::Short(_)));
     assert!(matches!(to.run(amend("amended", "amendment", 1, &[])).await, Outcome::Amended { .. }));
     // Life goes on: what is held ends at its time, and entries follow those that were brought along.
     to.run(confirm("held")).await;
@@ -241,17 +267,20 @@ async fn drifts_are_found_and_mended_and_the_view_follows(house: &House) {
     house.steward.subscribe(follower.clone()).await.expect("the ledger answers");
     let found = house.audit().await;
     assert_eq!((found.drifts.as_slice(), found.below_zero.as_slice()), (&[][..], &[][..]));
-    assert_eq!((found.buckets, found.reservations), (60, 3));
+    assert_eq!((found.buckets, found.reservations), (60, 5));
     // A repair of what is right makes it wrong.
     let planted = [
         ("slot", 1, Counter::Held, 5),
         ("slot", 1, Counter::Confirmed, -2),
         ("slot", 2, Counter::Held, 1),
+        ("slot", 6, Counter::Pool(of_offer("sale")), 2),
+        ("slot", 6, Counter::Channel("vip".into()), -1),
+        ("slot", 8, Counter::Channel("vip".into()), 3),
         ("oven", 300, Counter::Held, 4),
     ];
     let repairs =
         planted.clone().map(|(resource, index, counter, by)| Repair { resource: res(resource), index, counter, by });
-    assert_eq!(house.steward.repair(&house.network, &repairs).await, Ok(3), "three buckets");
+    assert_eq!(house.steward.repair(&house.network, &repairs).await, Ok(5), "five buckets");
     let drifts = house.audit().await.drifts;
     let drift = |resource, index, counter, has, should| Drift { resource: res(resource), index, counter, has, should };
     let want = [
@@ -259,6 +288,9 @@ async fn drifts_are_found_and_mended_and_the_view_follows(house: &House) {
         drift("slot", 1, Counter::Held, 7, 2),
         drift("slot", 1, Counter::Confirmed, 1, 3),
         drift("slot", 2, Counter::Held, 1, 0),
+        drift("slot", 6, Counter::Pool(of_offer("sale")), 3, 1),
+        drift("slot", 6, Counter::Channel("vip".into()), 0, 1),
+        drift("slot", 8, Counter::Channel("vip".into()), 3, 0),
     ];
     assert_eq!(drifts, want);
     // What happens between the reading and the repair does not spoil it.
@@ -266,11 +298,11 @@ async fn drifts_are_found_and_mended_and_the_view_follows(house: &House) {
     house.run(release("held")).await;
     house.run(second(hold("another", &[("slot", 2, 4)]))).await;
     let place = house.holdings().await.snapshot.seq;
-    assert_eq!(house.steward.repair(&house.network, &repairs).await, Ok(3));
+    assert_eq!(house.steward.repair(&house.network, &repairs).await, Ok(5));
     assert_eq!(house.audit().await.drifts, []);
     let entries = house.steward.entries(&house.network, place, 10).await.expect("the ledger answers");
     let changed = entries.iter().flat_map(|e| &e.changes).filter(|c| matches!(c, Change::Bucket { .. })).count();
-    assert_eq!(changed, 3, "a repair is a change like others");
+    assert_eq!(changed, 5, "a repair is a change like others");
     follower.assert_nothing_wrong();
     let seen = follower.of(&house.network);
     assert_eq!(seen.level("slot", 1), BucketLevel { set: Some(9), confirmed: 3, ..BucketLevel::default() });
@@ -498,113 +530,4 @@ async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
     assert_eq!(again.read_all(&network).await.expect("it can be read").as_ref(), Some(&holdings));
     assert_eq!(again.entries(&network, 0, usize::MAX).await, Ok(from.feed().await));
     assert_eq!(again.audit(&network).await, Ok(vec![]));
-}
-
-async fn a_file() -> (Holdings, Vec<u8>) {
-    let house = House::memory().await.expect("it needs nothing");
-    house.run(network(0, "a network", &[])).await;
-    for (id, i) in [("a", 1), ("b", 2), ("c", 3)] {
-        house.run(supply("slot", i, &[9])).await;
-        house.run(hold(id, &[("slot", i, 2)])).await;
-    }
-    house.run(adjust("x", "slot", 1, &[0], 1)).await;
-    let holdings = house.holdings().await;
-    let file = file_of(&house.network, &holdings, &house.feed().await);
-    (holdings, file)
-}
-
-#[tokio::test]
-async fn a_file_is_read_as_it_was_written() {
-    let (holdings, file) = a_file().await;
-    let (network, read, entries) = read_whole(&file).expect("it is whole");
-    assert_eq!((network, &read), (name("house"), &holdings));
-    assert_eq!(entries.len() as u64, holdings.snapshot.seq);
-    assert_eq!(file_of(&name("house"), &read, &entries.into_iter().map(Arc::new).collect::<Vec<_>>()), file);
-}
-
-#[tokio::test]
-async fn a_file_that_was_cut_short_is_refused_wherever_it_was() {
-    let (_, file) = a_file().await;
-    for length in 0..file.len() {
-        let refused = read_whole(&file[..length]).expect_err("it is not whole");
-        let want = if length < 8 { FileFault::Foreign } else { FileFault::CutShort { at: length as u64 } };
-        assert_eq!(refused, want);
-    }
-    let longer = [&file[..], b"x"].concat();
-    let at = file.len() as u64;
-    assert_eq!(read_whole(&longer), Err(FileFault::Damaged { at, why: "it goes on after its end".to_owned() }));
-}
-
-#[tokio::test]
-async fn a_file_with_any_byte_changed_is_refused_where_it_was() {
-    let (_, file) = a_file().await;
-    let mut d = Dice::seeded(seed());
-    for at in 0..file.len() {
-        let mut damaged = file.clone();
-        damaged[at] ^= 1 << d.below(8);
-        let refused = read_whole(&damaged).expect_err("it is damaged");
-        match refused {
-            FileFault::Foreign => assert!(at < 8),
-            FileFault::Newer { .. } => assert!((8..12).contains(&at)),
-            FileFault::Damaged { at: told, .. } => assert!(told <= at as u64, "{told} for {at}"),
-            // A length that was made larger reaches beyond the end.
-            FileFault::CutShort { .. } => assert!(at >= 12),
-            FileFault::Io { .. } => panic!("{refused}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn records_that_were_taken_out_or_swapped_are_missed() {
-    let (_, file) = a_file().await;
-    // The places of the records: a kind, a length, so many bytes, a check.
-    let mut places = vec![12];
-    while let Some(&at) = places.last().filter(|at| **at < file.len()) {
-        let length = u32::from_le_bytes(file[at + 1..at + 5].try_into().unwrap()) as usize;
-        places.push(at + 9 + length);
-    }
-    assert_eq!(places.last(), Some(&file.len()));
-    for i in 0..places.len() - 2 {
-        let without = [&file[..places[i]], &file[places[i + 1]..]].concat();
-        assert!(matches!(read_whole(&without), Err(FileFault::Damaged { .. })), "record {i} is missed");
-        let (a, b, c) = (places[i], places[i + 1], places[i + 2]);
-        let swapped = [&file[..a], &file[b..c], &file[a..b], &file[c..]].concat();
-        assert!(matches!(read_whole(&swapped), Err(FileFault::Damaged { .. })), "records {i} and the next");
-    }
-}
-
-#[tokio::test]
-async fn files_of_later_versions_and_other_things_are_refused() {
-    let (_, mut file) = a_file().await;
-    file[8..12].copy_from_slice(&9_u32.to_le_bytes());
-    let newer = read_whole(&file).expect_err("it is newer");
-    assert_eq!(newer, FileFault::Newer { found: 9, known: 1 });
-    assert!(newer.to_string().contains("form 9, this version knows forms up to 1"), "{newer}");
-    for other in ["", "SURETY", "sites:\n  - id: lej\n    time_zone: Europe/Berlin\n"] {
-        assert_eq!(read_whole(other.as_bytes()), Err(FileFault::Foreign));
-    }
-}
-
-#[tokio::test]
-async fn a_reader_that_fails_is_told_with_its_place() {
-    struct Failing(Mutex<Vec<u8>>);
-    impl std::io::Read for Failing {
-        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-            let mut left = self.0.lock().expect("no test panics with it");
-            let n = into.len().min(left.len());
-            if n == 0 {
-                return Err(std::io::Error::other("the disk is gone"));
-            }
-            into[..n].copy_from_slice(&left[..n]);
-            left.drain(..n);
-            Ok(n)
-        }
-    }
-    let (_, file) = a_file().await;
-    let half = file.len() / 2;
-    let read = stored_file::read(Failing(Mutex::new(file[..half].to_vec())));
-    let refused = read.and_then(|i| i.entries.collect::<Result<Vec<_>, _>>()).expect_err("it fails midway");
-    let FileFault::Io { at, why } = refused else { panic!("{refused}") };
-    assert!(at as usize <= half, "{at} of {half}");
-    assert_eq!(why, "the disk is gone");
 }

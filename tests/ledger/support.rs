@@ -8,12 +8,18 @@ use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
 use surety::domain::bucket::BucketLevel;
 use surety::domain::draw::{Draw, Pool, Take};
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
-use surety::domain::reservation::{Fingerprint, Reservation};
+use surety::domain::limits::MAX_DAYS_LATE;
+use surety::domain::offer::{Advertised, ApprovedOffer, Envelope, Expected, Offer, OfferReport, OfferStage, ZoneShare};
+use surety::domain::reservation::{Fingerprint, Reservation, State};
 use surety::domain::time::{Day, Moment, SECOND, Span};
+use surety::ledger::audit::Drift;
 use surety::ledger::command::{
-    AdjustSupply, Amend, ApplyNetwork, Command, Confirm, Hold, Outcome, Refusal, Retake, SetSupply, SupplyRun,
+    AdjustSupply, Allocation, Amend, ApplyNetwork, ApproveOffer, Command, Confirm, Fulfil, Hold, Outcome, Refusal,
+    Repromise, Retake, SetAllocation, SetSupply, SupplyRun,
 };
 use surety::ledger::feed::{Change, Cursor, Entry, Snapshot, Subscriber};
+use surety::ledger::rules;
+use surety::ledger::tally::{self, Counted};
 
 /// The instant at which tests begin.
 pub const BEGIN: Moment = Moment(1_800_000_000 * SECOND);
@@ -52,6 +58,7 @@ pub fn ask() -> Arc<Ask> {
         channel: None,
         offer: None,
         shipments: Shipments::Together,
+        min_confidence: None,
     })
 }
 
@@ -63,6 +70,7 @@ pub fn promise(order_by: Moment) -> Arc<Promise> {
         ships_at: order_by,
         order_by,
         shipments: Vec::new(),
+        confidence: None,
     })
 }
 
@@ -155,6 +163,215 @@ pub fn network(base_version: i64, document: &str, dropped: &[&str]) -> Command {
     })
 }
 
+/// The same hold, by a channel and for an offer; each of its draws from the pool.
+pub fn hold_from(id: &str, pool: &Pool, by: Option<&str>, draws: &[(&str, i32, i64)]) -> Command {
+    let mut hold = hold_of(id, takes(draws), Span::minutes(15));
+    let offer = if let Pool::Offer(offer) = pool { Some(Arc::clone(offer)) } else { None };
+    hold.ask = Arc::new(Ask { channel: by.map(Arc::from), offer, ..Ask::clone(&hold.ask) });
+    hold.takes.iter_mut().for_each(|take| take.draw.pool = pool.clone());
+    Command::Hold(Box::new(hold))
+}
+
+pub fn channel(id: &str) -> Pool {
+    Pool::Channel(Arc::from(id))
+}
+
+pub fn of_offer(id: &str) -> Pool {
+    Pool::Offer(Arc::from(id))
+}
+
+/// Sets aside for a channel, without a standing plan; one row a bucket: units, until when, the most.
+pub fn allocate(request: &str, by: &str, resource: &str, first: i32, rows: &[(i64, Moment, Option<i64>)]) -> Command {
+    let buckets = rows.iter().map(|(units, release_at, most)| Allocation {
+        standing: 0,
+        units: *units,
+        release_at: *release_at,
+        most: *most,
+    });
+    Command::SetAllocation(Box::new(SetAllocation {
+        request_id: Some(rid(request)),
+        fingerprint: digest(&format!("{request} {by} {rows:?}")),
+        network_version: VERSION,
+        channel: Arc::from(by),
+        resource: res(resource),
+        first,
+        buckets: buckets.collect(),
+    }))
+}
+
+/// An offer of 10 orders with this envelope, by a request of this name.
+pub fn offer_of(id: &str, request: &str, envelope: &[(&str, i32, i64)]) -> ApprovedOffer {
+    let envelope = envelope.iter().map(|(resource, index, units)| Envelope {
+        resource: res(resource),
+        index: *index,
+        units: *units,
+    });
+    ApprovedOffer {
+        offer: Offer {
+            id: Arc::from(id),
+            display_name: Arc::from("Ten cakes"),
+            lines: vec![Line { sku: Arc::from("cake"), quantity: 1 }],
+            zones: vec![ZoneShare { zone: Arc::from("north"), billionths: 1_000_000_000 }],
+            service: None,
+            channel: Some(Arc::from("web")),
+            starts: Day(20_900),
+            ends: Day(20_903),
+            advertised: Advertised::WithinDays(2),
+            orders: Expected::Total(10),
+        },
+        stage: OfferStage::Approved,
+        version: 1,
+        request_id: rid(request),
+        fingerprint: digest(request),
+        approved_at: Moment(0),
+        closed_at: None,
+        ends_at: BEGIN.plus(Span::days(9)),
+        release_hours: 24,
+        orders_set_aside: 10,
+        envelope: envelope.collect(),
+        report: Arc::new(OfferReport {
+            verdict: Verdict::Promised,
+            orders_asked: 10,
+            orders_deliverable: 10,
+            days: Vec::new(),
+            shortfalls: Vec::new(),
+            tightest_within_days: Some(1),
+            deliverable_percent: 130,
+        }),
+    }
+}
+
+/// Approves an offer, without a standing plan, all of it until one instant.
+pub fn approve(id: &str, request: &str, envelope: &[(&str, i32, i64)], until: Moment) -> Command {
+    Command::ApproveOffer(Box::new(ApproveOffer {
+        network_version: VERSION,
+        offer: Arc::new(offer_of(id, request, envelope)),
+        standing: vec![0; envelope.len()],
+        release_at: vec![until; envelope.len()],
+    }))
+}
+
+pub fn close_offer(id: &str) -> Command {
+    Command::CloseOffer { id: Arc::from(id) }
+}
+
+pub fn mark(id: &str, version: i64, at_risk: bool) -> Command {
+    Command::Mark { id: rid(id), version, at_risk }
+}
+
+/// So many days later than what tests promise at first.
+pub fn repromise(id: &str, version: i64, days_later: i32, draws: &[(&str, i32, i64)]) -> Command {
+    let first = promise(BEGIN.plus(Span::days(1)));
+    Command::Repromise(Box::new(Repromise {
+        id: rid(id),
+        version,
+        network_version: VERSION,
+        promise: Arc::new(Promise { date: first.date + days_later, ..Promise::clone(&first) }),
+        takes: takes(draws),
+    }))
+}
+
+pub fn fix(id: &str, fixed: bool) -> Command {
+    Command::Fix { id: rid(id), fixed, reason: Arc::from("a wedding") }
+}
+
+/// Its shipments, each once: what it counts for in the record.
+fn ways() -> Vec<(Arc<str>, Arc<str>, Arc<str>)> {
+    vec![("leipzig".into(), "north".into(), "standard".into()), ("halle".into(), "north".into(), "express".into())]
+}
+
+pub fn ship(id: &str, at: Moment) -> Command {
+    Command::Fulfil(Box::new(Fulfil { id: rid(id), shipped_at: Some(at), delivered: None, ways: ways() }))
+}
+
+/// Delivered so many days after what tests promise at first, which is as many days after they begin.
+pub fn deliver(id: &str, days_late: i32) -> Command {
+    let at = BEGIN.plus(Span::days(i64::from(days_late)));
+    let delivered = Some((at, promise(BEGIN).date + days_late));
+    Command::Fulfil(Box::new(Fulfil { id: rid(id), shipped_at: None, delivered, ways: ways() }))
+}
+
+pub fn count(tallies: &[(&str, i64)]) -> Command {
+    Command::Count(tallies.iter().map(|(name, by)| (Arc::from(*name), *by)).collect())
+}
+
+/// The tallies that these reservations, which must be all that ever were, add up to, worked out from their histories alone; without
+/// those that are nothing, as those of a ledger are to be compared.
+pub fn tallies_of<'a>(reservations: impl IntoIterator<Item = &'a Reservation>) -> BTreeMap<String, i64> {
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for r in reservations {
+        let mut add = |name: Arc<str>, by: i64| *sums.entry(name.to_string()).or_default() += by;
+        let times = |what: &str| r.history.iter().filter(|change| *change.what == *what).count() as i64;
+        add(tally::of(r, tally::held(r)), 1);
+        add(tally::of(r, Counted::Confirmed), times("confirmed") + times("retaken"));
+        add(tally::of(r, Counted::Expired), times("expired") - times("retaken"));
+        add(tally::of(r, Counted::Released), times("released"));
+        add(tally::of(r, Counted::Repromised), times("re-promised"));
+        if r.state == State::Fulfilled {
+            let days = r.delivered_at.map_or(0, |at| (at.0 - BEGIN.0) / Span::days(1).0) as i32;
+            let late = (promise(BEGIN).date.0 + days - r.judged_by().0).clamp(0, MAX_DAYS_LATE);
+            add(tally::of(r, if late == 0 { Counted::Kept } else { Counted::Late }), 1);
+            for (site, zone, service) in ways() {
+                add(tally::record(&site, &zone, &service, r.judged_by(), late), 1);
+            }
+        }
+        if let Some(offer) = &r.ask.offer {
+            add(tally::offer(offer, true), i64::from(r.state == State::Held));
+            add(tally::offer(offer, false), i64::from(matches!(r.state, State::Confirmed | State::Fulfilled)));
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
+
+/// Buckets of which something is used up.
+pub fn used_up(state: &rules::State) -> BTreeSet<(ResourceId, i32)> {
+    let buckets = Seen::of(&state.snapshot()).buckets;
+    buckets.into_iter().filter(|(_, level)| level.fulfilled > 0).map(|(at, _)| at).collect()
+}
+
+/// Drifts but for those of buckets that were forgotten with units used up in them, and drawn on again: only tests do that, which
+/// forget any bucket at any time.
+pub fn but_for(drifts: Vec<Drift>, forgotten: &BTreeSet<(ResourceId, i32)>) -> Vec<Drift> {
+    drifts.into_iter().filter(|drift| !forgotten.contains(&(drift.resource.clone(), drift.index))).collect()
+}
+
+/// Tallies as [`tallies_of`] has them.
+pub fn summed<'a>(tallies: impl IntoIterator<Item = (&'a Arc<str>, i64)>) -> BTreeMap<String, i64> {
+    tallies.into_iter().filter(|(_, sum)| *sum != 0).map(|(name, sum)| (name.to_string(), sum)).collect()
+}
+
+/// The same on another version of the network.
+pub fn at_version(mut command: Command, version: i64) -> Command {
+    match &mut command {
+        Command::Hold(c) => c.network_version = version,
+        Command::Amend(c) => c.network_version = version,
+        Command::Repromise(c) => c.network_version = version,
+        Command::SetSupply(c) => c.network_version = version,
+        Command::AdjustSupply(c) => c.network_version = version,
+        Command::SetAllocation(c) => c.network_version = version,
+        Command::ApproveOffer(c) => c.network_version = version,
+        Command::ApplyNetwork(c) => c.base_version = version,
+        Command::Confirm(c) => {
+            if let Some(retake) = &mut c.retake {
+                retake.network_version = version;
+            }
+        }
+        Command::Release { .. }
+        | Command::Extend { .. }
+        | Command::Undo { .. }
+        | Command::Recall { .. }
+        | Command::CloseOffer { .. }
+        | Command::Mark { .. }
+        | Command::Fix { .. }
+        | Command::Fulfil(_)
+        | Command::Count(_)
+        | Command::Forget { .. }
+        | Command::Tick => {}
+    }
+    command
+}
+
 pub fn reservation(outcome: Outcome) -> Arc<Reservation> {
     match outcome {
         Outcome::Reservation { reservation, .. } | Outcome::Amended { reservation, .. } => reservation,
@@ -186,6 +403,7 @@ pub struct Seen {
     pub seq: Cursor,
     pub network_version: i64,
     pub buckets: BTreeMap<(ResourceId, i32), BucketLevel>,
+    pub offers: BTreeMap<Arc<str>, Arc<ApprovedOffer>>,
 }
 
 impl Seen {
@@ -193,7 +411,8 @@ impl Seen {
         let buckets = snapshot.buckets.iter().flat_map(|(resource, levels)| {
             levels.iter().map(|(index, level)| ((resource.clone(), *index), level.clone()))
         });
-        Seen { seq: snapshot.seq, network_version: snapshot.network_version, buckets: buckets.collect() }
+        let offers = snapshot.offers.iter().map(|o| (Arc::clone(&o.offer.id), Arc::clone(o))).collect();
+        Seen { seq: snapshot.seq, network_version: snapshot.network_version, buckets: buckets.collect(), offers }
     }
 
     /// Takes an entry in, as every follower must; tells what is wrong with it.
@@ -214,6 +433,9 @@ impl Seen {
                     self.buckets.retain(|(r, i), _| r != resource || i >= index);
                 }
                 Change::Network { version, .. } => self.network_version = *version,
+                Change::Offer(offer) => {
+                    self.offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer));
+                }
                 Change::Reservation(_) | Change::Undone(_) => {}
             }
         }

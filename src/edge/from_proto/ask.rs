@@ -72,7 +72,7 @@ fn confidence(share: Option<f64>) -> Result<Option<Share>, String> {
     }
 }
 
-fn quantity(quantity: i32) -> Result<i32, String> {
+pub(super) fn quantity(quantity: i32) -> Result<i32, String> {
     if (1..=MAX_QUANTITY).contains(&quantity) {
         Ok(quantity)
     } else {

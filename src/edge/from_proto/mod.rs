@@ -3,7 +3,9 @@
 
 mod ask;
 mod network;
+mod offer;
 mod operations;
+mod outcome;
 mod promise;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,14 @@ use crate::domain::limits::{
 use crate::domain::reservation::Fingerprint;
 use crate::domain::time::{Day, Moment, SECOND, Span};
 
+use ask::quantity;
 pub use ask::{WhenOf, ask};
 pub use network::{apply_network, network, network_document, network_spec};
-pub use operations::{adjust_supply, list_buckets, list_reservations, set_supply, watch_events};
+pub use offer::{
+    approve_offer, check_offer, close_offer, get_offer, list_offers, offer, offers_page_token, suggest_offers,
+};
+pub use operations::{adjust_supply, list_buckets, list_reservations, set_allocation, set_supply, watch_events};
+pub use outcome::{fix_reservation, get_scorecard, report_fulfilment, repromise};
 pub use promise::{
     amend_reservation, confirm_reservation, extend_reservation, get_reservation, list_promise_dates, quote,
     release_reservation, watch_quote,
@@ -102,8 +109,13 @@ pub fn reservation_id(text: &str) -> Result<ReservationId, String> {
 /// Where the next page begins, as callers pass it on without reading it: four bytes that tell a made-up token from one of
 /// ours, then the id of the last reservation, both in hexadecimal.
 pub fn page_token(last: &ReservationId) -> String {
+    token_of(last.as_str())
+}
+
+/// See [`page_token`].
+fn token_of(last: &str) -> String {
     use std::fmt::Write;
-    let bytes = last.as_str().as_bytes();
+    let bytes = last.as_bytes();
     bytes.iter().fold(format!("{:08x}", xxh3_64(bytes) as u32), |mut token, byte| {
         // Writing to a string can't fail.
         let _ = write!(token, "{byte:02x}");
@@ -113,8 +125,13 @@ pub fn page_token(last: &ReservationId) -> String {
 
 /// The inverse of [`page_token`].
 pub fn after_page(token: &str) -> Result<ReservationId, String> {
+    reservation_id(&text_of_token(token, MAX_REQUEST_ID_BYTES)?)
+}
+
+/// The inverse of [`token_of`], for ids of at most so many bytes.
+fn text_of_token(token: &str, longest: usize) -> Result<String, String> {
     let wrong = || "is not a token of this list; begin again without one".to_owned();
-    if token.len() > 8 + 2 * MAX_REQUEST_ID_BYTES || !token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    if token.len() > 8 + 2 * longest || !token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(wrong());
     }
     let (sum, hex) = token.split_at_checked(8).ok_or_else(wrong)?;
@@ -126,7 +143,7 @@ pub fn after_page(token: &str) -> Result<ReservationId, String> {
     if u32::from_str_radix(sum, 16) != Ok(xxh3_64(&bytes) as u32) {
         return Err(wrong());
     }
-    reservation_id(std::str::from_utf8(&bytes).map_err(|_| wrong())?)
+    String::from_utf8(bytes).map_err(|_| wrong())
 }
 
 /// The value, or none and its fault noted. The path is only spelled out when it is needed.

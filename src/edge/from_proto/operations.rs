@@ -1,11 +1,13 @@
 //! Requests of the OperationsService.
 
+use super::offer::release_hours;
 use super::{
     after_page, fingerprint, finish, keep, name, number_of, optional_day, optional_id, optional_name, reason,
     unknown_number,
 };
 use crate::app::request::{
-    AdjustSupplyRequest, BucketsOf, BucketsRequest, ReservationsRequest, SetSupplyRequest, Since, Start, SupplyLine,
+    AdjustSupplyRequest, BucketsOf, BucketsRequest, ReservationsRequest, SetAllocationRequest, SetSupplyRequest, Since,
+    Start, SupplyLine,
 };
 use crate::domain::faults::{Fault, Faults};
 use crate::domain::id::ResourceId;
@@ -82,6 +84,63 @@ pub fn adjust_supply(message: v1::AdjustSupplyRequest) -> Result<AdjustSupplyReq
     finish(faults, request)
 }
 
+/// SetAllocation.
+pub fn set_allocation(message: v1::SetAllocationRequest) -> Result<SetAllocationRequest, Vec<Fault>> {
+    let fingerprint = fingerprint(&message);
+    let mut faults = Faults::new();
+    let request_id = keep(&mut faults, optional_id(&message.request_id), || "request_id".to_owned());
+    let channel = keep(&mut faults, name(&message.channel), || "channel".to_owned());
+    let resource = keep(&mut faults, ResourceId::new(&message.resource), || "resource".to_owned());
+    let start = keep(&mut faults, Start::parse(&message.start), || "start".to_owned());
+    let units = numbers(&message.units, "units", &mut faults);
+    let release_hours = keep(&mut faults, release_hours(message.release_hours), || "release_hours".to_owned());
+    let most = if message.max_units.is_empty() {
+        Some(None)
+    } else {
+        let seen = message.max_units.len();
+        if seen != message.units.len() {
+            let wanted = message.units.len();
+            faults
+                .add("max_units", format!("has {seen} numbers and `units` {wanted}; none or one a bucket are needed"));
+        }
+        numbers(&message.max_units, "max_units", &mut faults).map(Some)
+    };
+    for (i, (&most, &units)) in message.max_units.iter().zip(&message.units).enumerate() {
+        if (0..units).contains(&most) {
+            faults.add(format!("max_units[{i}]"), format!("is {most}, less than the {units} that are set aside"));
+        }
+    }
+    if message.units.is_empty() {
+        faults.add("units", "is empty; one number a bucket is needed");
+    }
+    let request = (|| {
+        Some(SetAllocationRequest {
+            request_id: request_id?,
+            fingerprint,
+            channel: channel?,
+            resource: resource?,
+            start: start?,
+            units: units?,
+            release_hours: release_hours?,
+            most: most?,
+        })
+    })();
+    finish(faults, request)
+}
+
+/// One number a bucket.
+fn numbers(units: &[i64], path: &str, faults: &mut Faults) -> Option<Vec<i64>> {
+    let seen = units.len();
+    if seen > MAX_ADJUSTED_BUCKETS {
+        faults.add(path, format!("has {seen} numbers; at most {MAX_ADJUSTED_BUCKETS} are taken"));
+        return None;
+    }
+    for (i, &units) in units.iter().enumerate().filter(|(_, units)| !(0..=MAX_UNITS).contains(*units)) {
+        faults.add(format!("{path}[{i}]"), format!("is {units}; it must lie between 0 and {MAX_UNITS}"));
+    }
+    Some(units.to_vec())
+}
+
 /// ListBuckets: of one resource, or of all of a site.
 pub fn list_buckets(message: v1::ListBucketsRequest) -> Result<BucketsRequest, Vec<Fault>> {
     let mut faults = Faults::new();
@@ -116,7 +175,7 @@ pub fn list_reservations(message: v1::ListReservationsRequest) -> Result<Reserva
     };
     let resource = keep(&mut faults, optional_name(&message.resource), || "resource".to_owned());
     let state = keep(&mut faults, state(message.state), || "state".to_owned());
-    let at_risk = message.at_risk;
+    let (at_risk, backlog) = (message.at_risk, message.backlog);
     let request = (|| {
         Some(ReservationsRequest {
             after: after?,
@@ -124,6 +183,7 @@ pub fn list_reservations(message: v1::ListReservationsRequest) -> Result<Reserva
             at_risk,
             resource: resource?.map(ResourceId::from),
             state: state?,
+            backlog,
         })
     })();
     finish(faults, request)

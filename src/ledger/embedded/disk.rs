@@ -18,7 +18,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// Bytes of journals from which on the spaces that hold the oldest back are written out: the least that fjall takes, since a
 /// start reads all journals, and nothing else that grows.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// Bytes a space gathers in memory before it is written out: eight spaces stay under 128 MiB.
+/// Bytes a space gathers in memory before it is written out: eleven spaces stay under 192 MiB.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Threads that write out and compact: one may be at a long compaction while the other writes out.
 const WORKERS: usize = 2;

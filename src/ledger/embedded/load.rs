@@ -18,7 +18,8 @@ use super::keys;
 use super::steward;
 use super::store::{Batch, Space, Store, StoreError};
 
-/// The layout that this version writes. A store with a higher number is not opened.
+/// The layout that this version writes: 2 has offers, tallies, shares of buckets and the list of those at risk beside what 1 had. A
+/// store with a higher number is not opened.
 pub const LAYOUT: u32 = 2;
 
 /// Reservations that one page looks at, at most, so that a filter that nothing passes does not read for minutes.
@@ -27,17 +28,21 @@ const LOOKED_AT: usize = 50_000;
 /// Checks the layout's version, or writes it into a new store.
 fn check_layout(store: &dyn Store) -> Result<(), OpenError> {
     match store.get(Space::Meta, keys::FORMAT)? {
-        None => {
-            let mut batch = Batch::default();
-            batch.put(Space::Meta, keys::FORMAT.to_vec(), LAYOUT.to_be_bytes().to_vec());
-            Ok(store.commit(batch)?)
-        }
+        None => write_layout(store),
         Some(bytes) => match <[u8; 4]>::try_from(&bytes[..]).map(u32::from_be_bytes) {
             Ok(found) if found > LAYOUT => Err(OpenError::Newer { found, known: LAYOUT }),
+            // What is there is read as it is; what is written from now on is beyond who only knows the older layout.
+            Ok(found) if found < LAYOUT => write_layout(store),
             Ok(_) => Ok(()),
             Err(_) => Err(OpenError::Damaged(format!("its layout version has {} bytes, not 4", bytes.len()))),
         },
     }
+}
+
+fn write_layout(store: &dyn Store) -> Result<(), OpenError> {
+    let mut batch = Batch::default();
+    batch.put(Space::Meta, keys::FORMAT.to_vec(), LAYOUT.to_be_bytes().to_vec());
+    Ok(store.commit(batch)?)
 }
 
 /// Every network's state and the oldest entry of its feed. `default` is always there.
@@ -266,15 +271,15 @@ fn page_at_risk(
     let mut ids = Vec::new();
     store.scan(Space::AtRisk, from, &keys::behind(&prefix), &mut |key, _| {
         ids.extend(keys::name_of(&key[prefix.len()..]));
-        ControlFlow::Continue(())
+        if ids.len() <= LOOKED_AT { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    let mut page: Vec<Arc<Reservation>> = Vec::new();
-    for id in ids {
-        if page.len() == limit {
-            let last = page.last().map(|r| r.id.clone());
+    let (mut page, mut last) = (Vec::new(), None);
+    for (looked, id) in ids.into_iter().enumerate() {
+        if page.len() == limit || looked == LOOKED_AT {
             return Ok((page, last));
         }
         page.extend(reservation(store, network, &id)?.map(&shown).filter(|r| filter.matches(r)).map(Arc::new));
+        last = Some(id);
     }
     Ok((page, None))
 }

@@ -165,7 +165,9 @@ impl Core {
         })?;
         let Snapshot { seq, network_version: version, buckets, .. } = partition.state.snapshot();
         let buckets = buckets.iter().map(|(_, levels)| levels.len()).sum();
-        let empty = seq == 0 && version == 0 && buckets == 0 && reservations == 0;
+        // Tallies are the one thing that is written without an entry.
+        let counted = partition.state.tallies().next().is_some();
+        let empty = seq == 0 && version == 0 && buckets == 0 && reservations == 0 && !counted;
         Ok((!empty).then_some(LoadError::NotEmpty { version, buckets, reservations }))
     }
 }

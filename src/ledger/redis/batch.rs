@@ -1,21 +1,20 @@
-//! Batches: the steps that travel to Redis in one call, and what they come to. The form is that of `lua/commit.lua`.
+//! Batches: the steps that travel to Redis in one call. The form is that of `lua/commit.lua`; `made` reads it.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::super::command::{AdjustSupply, SetSupply};
-use super::super::feed::{Change, Cursor, Entry};
-use super::super::record::{self, Unreadable};
+use super::super::command::{AdjustSupply, Allocation, ApproveOffer, SetAllocation, SetSupply};
+use super::super::record;
 use super::super::rules::Adjustment;
-use super::super::state::{give_to, take_from};
+use super::super::tally::Tallies;
 use super::super::transition::{Side, Transition};
 use super::keys;
 use super::stored::{self, Token, UNNAMED};
-use crate::domain::bucket::BucketLevel;
-use crate::domain::draw::Pool;
+use crate::domain::draw::{Draw, Pool, Take};
 use crate::domain::id::{ReservationId, ResourceId};
 use crate::domain::limits::MAX_UNITS;
+use crate::domain::offer::{ApprovedOffer, OfferStage};
 use crate::domain::reservation::{Fingerprint, Reservation, State};
 use crate::domain::time::Moment;
 
@@ -33,8 +32,52 @@ pub enum Step {
     Set(SetSupply),
     /// Supply is changed.
     Adjust(Box<AdjustSupply>),
+    /// Units are set aside for a channel.
+    Allocate(Box<SetAllocation>),
+    /// Units are set aside for an offer.
+    Approve(Box<Approve>),
+    /// An offer is closed.
+    Close(Box<Close>),
+    /// Something is counted.
+    Count(Tallies),
     /// Only what is due is given back.
     Tick,
+}
+
+/// See [`Step::Approve`].
+#[derive(Clone, Debug)]
+pub struct Approve {
+    /// What is to be set aside.
+    pub command: ApproveOffer,
+    /// The offer after it, its instants not named yet.
+    pub after: ApprovedOffer,
+}
+
+impl Approve {
+    /// The step of a command.
+    pub fn new(command: &ApproveOffer) -> Approve {
+        let mut after = ApprovedOffer::clone(&command.offer);
+        (after.version, after.stage, after.approved_at) = (1, OfferStage::Approved, UNNAMED);
+        Approve { command: command.clone(), after }
+    }
+}
+
+/// See [`Step::Close`].
+#[derive(Clone, Debug)]
+pub struct Close {
+    /// The version that it is worked out for.
+    pub expected: Token,
+    /// The offer after it, its instants not named yet.
+    pub after: ApprovedOffer,
+}
+
+impl Close {
+    /// The step that closes this offer.
+    pub fn new(known: &ApprovedOffer, expected: Token) -> Close {
+        let mut after = known.clone();
+        (after.version, after.stage, after.closed_at) = (known.version + 1, OfferStage::Closed, Some(UNNAMED));
+        Close { expected, after }
+    }
 }
 
 /// What the reservation must be for the step to be made.
@@ -58,8 +101,12 @@ pub struct Reserve {
     /// As in [`Transition`].
     pub network_version: Option<i64>,
     give: Option<(Side, Vec<Want>)>,
+    give_by: Option<Arc<str>>,
     take: Option<(Side, Vec<Want>)>,
+    take_by: Option<Arc<str>>,
     tested: bool,
+    tallies: Tallies,
+    risk: Option<bool>,
     /// The reservation after it, its instants not named yet; none: it is removed.
     pub after: Option<Reservation>,
     value: Vec<u8>,
@@ -78,54 +125,56 @@ enum Ending {
 #[derive(Clone, Debug)]
 struct Want {
     place: Place,
-    pool: Pool,
+    /// By its name; none: common.
+    pool: Option<Arc<str>>,
     units: i64,
     standing: i64,
+}
+
+impl Want {
+    fn of(draw: &Draw, standing: i64) -> Want {
+        let pool = match &draw.pool {
+            Pool::Common => None,
+            pool @ (Pool::Channel(_) | Pool::Offer(_)) => Some(Arc::from(pool.to_string())),
+        };
+        Want { place: (draw.resource.clone(), draw.index), pool, units: draw.units, standing }
+    }
+}
+
+/// Draws as the script tests them: those of a bucket follow each other, each pool once (rule 17: units that are needed twice are
+/// added up before they are compared), with the least of the bucket's standing units.
+fn to_test(takes: &[Take]) -> Vec<Want> {
+    let mut each: Vec<Want> = takes.iter().map(|t| Want::of(&t.draw, t.standing)).collect();
+    // Those of a bucket keep their order: entries of pools that come anew do so in it.
+    each.sort_by(|a, b| a.place.cmp(&b.place));
+    let mut wants: Vec<Want> = Vec::with_capacity(each.len());
+    for next in each {
+        let mut of_bucket = wants.iter_mut().rev().take_while(|want| want.place == next.place);
+        match of_bucket.find(|want| want.pool == next.pool) {
+            Some(sum) => {
+                sum.units = sum.units.saturating_add(next.units);
+                sum.standing = sum.standing.min(next.standing);
+            }
+            None => wants.push(next),
+        }
+    }
+    for of_bucket in wants.chunk_by_mut(|a, b| a.place == b.place) {
+        let standing = of_bucket.iter().map(|want| want.standing).min().unwrap_or_default();
+        of_bucket.iter_mut().for_each(|want| want.standing = standing);
+    }
+    wants
 }
 
 impl Reserve {
     /// The step of a transition that was worked out with [`UNNAMED`] for now.
     pub fn new(id: ReservationId, expected: Expected, transition: Transition<'_>) -> Reserve {
-        let Transition { not_after, network_version, give, test, take, after, .. } = transition;
+        let Transition { not_after, network_version, give, give_by, test, take, take_by, tallies, risk, after } =
+            transition;
         let tested = !test.is_empty();
-        let give = give.map(|(side, draws)| {
-            let want = |d: &crate::domain::draw::Draw| Want {
-                place: (d.resource.clone(), d.index),
-                pool: d.pool.clone(),
-                units: d.units,
-                standing: 0,
-            };
-            (side, draws.iter().map(want).collect())
-        });
+        let give = give.map(|(side, draws)| (side, draws.iter().map(|d| Want::of(d, 0)).collect()));
         let take = take.zip(after.as_ref()).map(|(side, after)| {
-            let mut wants: Vec<Want> = if tested {
-                test.iter()
-                    .map(|t| Want {
-                        place: (t.draw.resource.clone(), t.draw.index),
-                        pool: t.draw.pool.clone(),
-                        units: t.draw.units,
-                        standing: t.standing,
-                    })
-                    .collect()
-            } else {
-                let of_draw = |d: &crate::domain::draw::Draw| Want {
-                    place: (d.resource.clone(), d.index),
-                    pool: d.pool.clone(),
-                    units: d.units,
-                    standing: 0,
-                };
-                after.draws.iter().map(of_draw).collect()
-            };
-            // Rule 17: units that are needed twice are added up before they are compared.
-            wants.sort_by(|a, b| (&a.place, &a.pool).cmp(&(&b.place, &b.pool)));
-            wants.dedup_by(|next, sum| {
-                let same = (&next.place, &next.pool) == (&sum.place, &sum.pool);
-                if same {
-                    sum.units = sum.units.saturating_add(next.units);
-                    sum.standing = sum.standing.min(next.standing);
-                }
-                same
-            });
+            // What is not tested is taken draw by draw, as entries of pools that come anew do so in the order of the draws.
+            let wants = if tested { to_test(&test) } else { after.draws.iter().map(|d| Want::of(d, 0)).collect() };
             (side, wants)
         });
         let ending = match after.as_ref().map(|r| (r.state, r.expires_at)) {
@@ -135,7 +184,22 @@ impl Reserve {
             Some((State::Released | State::Expired | State::Fulfilled, _)) => Ending::Forgotten,
         };
         let value = after.as_ref().map(stored::write_reservation).unwrap_or_default();
-        Reserve { id, expected, not_after, network_version, give, take, tested, after, value, ending }
+        Reserve {
+            id,
+            expected,
+            not_after,
+            network_version,
+            give,
+            give_by,
+            take,
+            take_by,
+            tested,
+            tallies,
+            risk,
+            after,
+            value,
+            ending,
+        }
     }
 }
 
@@ -147,8 +211,9 @@ pub struct Batch {
     numbers: FxHashMap<Place, u32>,
     reservations: Vec<ReservationId>,
     known: FxHashMap<ReservationId, u16>,
-    /// The pools that it names.
-    pub pools: Vec<Pool>,
+    /// Names of pools, channels and tallies.
+    pub names: Vec<Arc<str>>,
+    named: FxHashMap<Arc<str>, u32>,
     /// The steps in binary.
     pub plan: Vec<u8>,
     texts: Vec<Vec<u8>>,
@@ -159,7 +224,7 @@ pub struct Batch {
 impl Batch {
     /// Whether another step of a size fits in: what one script is to look at is bounded, as Redis does nothing else meanwhile.
     pub fn has_room(&self) -> bool {
-        self.buckets.len() < MOST_BUCKETS
+        self.buckets.len() < MOST_BUCKETS && self.names.len() < MOST_NAMES
     }
 
     fn bucket(&mut self, place: &Place) {
@@ -179,16 +244,30 @@ impl Batch {
         })
     }
 
-    fn pool(&mut self, pool: &Pool) {
-        let number = match (pool, self.pools.iter().position(|p| p == pool)) {
-            (Pool::Common, _) => 0,
-            (_, Some(at)) => at + 1,
-            (_, None) => {
-                self.pools.push(pool.clone());
-                self.pools.len()
-            }
-        };
+    /// The number of a name.
+    fn name(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(number) = self.named.get(name) {
+            return *number;
+        }
+        self.names.push(Arc::clone(name));
+        let number = self.names.len() as u32;
+        self.named.insert(Arc::clone(name), number);
+        number
+    }
+
+    /// Of a pool or a channel; 0: none. As it names few, it fits into two bytes, whatever was named before.
+    fn share(&mut self, name: Option<&Arc<str>>) {
+        let number = name.map_or(0, |name| self.name(name));
+        debug_assert!(number <= u32::from(u16::MAX), "a batch has room for what a step names");
         self.plan.extend_from_slice(&(number as u16).to_be_bytes());
+    }
+
+    fn tallies(&mut self, tallies: &Tallies) {
+        for (name, by) in tallies {
+            let number = self.name(name);
+            self.plan.extend_from_slice(&number.to_be_bytes());
+            self.long(*by);
+        }
     }
 
     fn long(&mut self, n: i64) {
@@ -231,8 +310,6 @@ impl Batch {
                     self.long(*standing);
                 }
                 if let Some(request_id) = &c.request_id {
-                    self.texts.push(request_id.as_str().as_bytes().to_vec());
-                    self.texts.push(c.fingerprint.0.to_be_bytes().to_vec());
                     let adjustment = Adjustment {
                         request_id: request_id.clone(),
                         fingerprint: c.fingerprint,
@@ -243,11 +320,88 @@ impl Batch {
                         delta: c.delta,
                         reason: Arc::clone(&c.reason),
                     };
-                    self.texts.push(record::write_adjustment(&adjustment));
+                    self.push_adjustment(&adjustment);
                 }
             }
             Step::Tick => self.plan.push(5),
+            Step::Allocate(c) => self.push_allocation(c),
+            Step::Approve(step) => self.push_approval(step),
+            Step::Close(step) => self.push_close(step),
+            Step::Count(tallies) => {
+                self.plan.push(8);
+                self.plan.extend_from_slice(&(tallies.len() as u32).to_be_bytes());
+                self.tallies(tallies);
+            }
         }
+    }
+
+    fn push_allocation(&mut self, c: &SetAllocation) {
+        let pool = Pool::Channel(Arc::clone(&c.channel));
+        let how = if c.request_id.is_some() { NAMED } else { UNREMEMBERED };
+        self.begin_aside(c.network_version, how, &pool, Some(&c.channel), c.buckets.len());
+        for (index, bucket) in (c.first..).zip(&c.buckets) {
+            let Allocation { standing, units, release_at, most } = *bucket;
+            self.aside(&(c.resource.clone(), index), standing, units, release_at, most);
+        }
+        if let Some(request_id) = &c.request_id {
+            let adjustment = Adjustment {
+                request_id: request_id.clone(),
+                fingerprint: c.fingerprint,
+                at: UNNAMED,
+                resource: c.resource.clone(),
+                first: c.first,
+                levels: Arc::from([]),
+                delta: 0,
+                reason: Arc::from(pool.to_string()),
+            };
+            self.push_adjustment(&adjustment);
+        }
+    }
+
+    fn push_approval(&mut self, Approve { command, after }: &Approve) {
+        let pool = Pool::Offer(Arc::clone(&after.offer.id));
+        let rows = after.envelope.iter().zip(&command.standing).zip(&command.release_at);
+        self.begin_aside(command.network_version, OFFER, &pool, None, rows.len());
+        for ((e, &standing), &until) in rows {
+            self.aside(&(e.resource.clone(), e.index), standing, e.units, until, None);
+        }
+        self.texts.push(after.offer.id.as_bytes().to_vec());
+        self.texts.push(stored::write_offer(after));
+    }
+
+    fn begin_aside(&mut self, version: i64, how: u8, pool: &Pool, channel: Option<&Arc<str>>, count: usize) {
+        self.plan.push(6);
+        self.long(version);
+        self.plan.push(how);
+        self.share(Some(&Arc::from(pool.to_string())));
+        self.share(channel);
+        self.plan.extend_from_slice(&(count as u32).to_be_bytes());
+    }
+
+    fn aside(&mut self, place: &Place, standing: i64, units: i64, until: Moment, most: Option<i64>) {
+        self.bucket(place);
+        self.long(standing);
+        self.long(units.clamp(0, MAX_UNITS + 1));
+        self.long(until.0);
+        self.long(most.map_or(-1, |most| most.clamp(0, MAX_UNITS)));
+    }
+
+    fn push_close(&mut self, Close { expected, after }: &Close) {
+        self.plan.push(7);
+        self.share(Some(&Arc::from(Pool::Offer(Arc::clone(&after.offer.id)).to_string())));
+        self.plan.extend_from_slice(&(after.envelope.len() as u32).to_be_bytes());
+        for e in &after.envelope {
+            self.bucket(&(e.resource.clone(), e.index));
+        }
+        self.texts.push(after.offer.id.as_bytes().to_vec());
+        self.texts.push(expected.0.to_vec());
+        self.texts.push(stored::write_offer(after));
+    }
+
+    fn push_adjustment(&mut self, adjustment: &Adjustment) {
+        self.texts.push(adjustment.request_id.as_str().as_bytes().to_vec());
+        self.texts.push(adjustment.fingerprint.0.to_be_bytes().to_vec());
+        self.texts.push(record::write_adjustment(adjustment));
     }
 
     fn push_reserve(&mut self, r: &Reserve) {
@@ -259,6 +413,8 @@ impl Batch {
         set(&mut flags, VERSION, r.network_version.is_some());
         set(&mut flags, REMOVES, r.after.is_none());
         set(&mut flags, TESTED, r.tested);
+        set(&mut flags, JOINS, r.risk == Some(true));
+        set(&mut flags, LEAVES, r.risk == Some(false));
         let (ending, hold) = match r.ending {
             Ending::Same => (0, 0),
             Ending::After(span) => (1, span),
@@ -275,18 +431,22 @@ impl Batch {
         let count = |of: &Option<(Side, Vec<Want>)>| of.as_ref().map_or(0, |(_, wants)| wants.len() as u16);
         self.plan.extend_from_slice(&count(&r.give).to_be_bytes());
         self.plan.extend_from_slice(&count(&r.take).to_be_bytes());
+        self.share(r.give_by.as_ref());
+        self.share(r.take_by.as_ref());
+        self.plan.extend_from_slice(&(r.tallies.len() as u16).to_be_bytes());
         for want in r.give.iter().flat_map(|(_, wants)| wants) {
             self.bucket(&want.place);
-            self.pool(&want.pool);
+            self.share(want.pool.as_ref());
             self.long(want.units);
         }
         for want in r.take.iter().flat_map(|(_, wants)| wants) {
             self.bucket(&want.place);
-            self.pool(&want.pool);
+            self.share(want.pool.as_ref());
             // More than a double holds is more than any bucket has.
             self.long(want.units.min(MAX_UNITS + 1));
             self.long(want.standing);
         }
+        self.tallies(&r.tallies);
         self.texts.push(match r.expected {
             Expected::New(fingerprint) => fingerprint.0.to_be_bytes().to_vec(),
             Expected::Known(token) => token.0.to_vec(),
@@ -297,8 +457,7 @@ impl Batch {
     /// The arguments from the ninth on.
     pub fn arguments(&self, cmd: &mut redis::Cmd) {
         cmd.arg(self.buckets.len()).arg(self.reservations.len()).arg(self.steps).arg(&self.plan);
-        let pools: Vec<String> = self.pools.iter().map(ToString::to_string).collect();
-        cmd.arg(pools.join("\n"));
+        cmd.arg(self.names.join("\n"));
         for (resource, index) in &self.buckets {
             cmd.arg(keys::bucket(resource, *index));
         }
@@ -313,13 +472,22 @@ impl Batch {
 
 /// Buckets of one batch, at most, before its last step.
 const MOST_BUCKETS: usize = 2_000;
+/// Names of one batch, at most, before its last step.
+const MOST_NAMES: usize = 20_000;
+
+// For whom units are set aside: a channel, by a call that is not remembered or one that is, or an offer.
+const UNREMEMBERED: u8 = 0;
+const NAMED: u8 = 1;
+pub const OFFER: u8 = 2;
 
 // Flags of a reservation's step.
 const NEW: u8 = 1;
 const LATEST: u8 = 2;
 const VERSION: u8 = 4;
-const REMOVES: u8 = 8;
+pub const REMOVES: u8 = 8;
 const TESTED: u8 = 16;
+const JOINS: u8 = 32;
+const LEAVES: u8 = 64;
 
 fn number_of(side: Side) -> u8 {
     match side {
@@ -327,168 +495,4 @@ fn number_of(side: Side) -> u8 {
         Side::Confirmed => 3,
         Side::Fulfilled => 4,
     }
-}
-
-fn side_of(number: u8) -> Side {
-    match number {
-        4 => Side::Fulfilled,
-        3 => Side::Confirmed,
-        _ => Side::Held,
-    }
-}
-
-/// Reads a plan.
-struct Plan<'a>(&'a [u8]);
-
-impl Plan<'_> {
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        let Some((bytes, rest)) = self.0.split_first_chunk::<N>() else {
-            return Err(Unreadable { what: "plan of a batch", why: "it is cut short".to_owned() });
-        };
-        self.0 = rest;
-        Ok(*bytes)
-    }
-
-    fn byte(&mut self) -> Result<u8, Unreadable> {
-        Ok(self.bytes::<1>()?[0])
-    }
-
-    fn count(&mut self) -> Result<usize, Unreadable> {
-        Ok(usize::from(u16::from_be_bytes(self.bytes()?)))
-    }
-
-    fn number(&mut self) -> Result<usize, Unreadable> {
-        Ok(u32::from_be_bytes(self.bytes()?) as usize)
-    }
-
-    fn long(&mut self) -> Result<i64, Unreadable> {
-        Ok(i64::from_be_bytes(self.bytes()?))
-    }
-}
-
-/// A batch that was made, as the feed has it.
-pub struct Made<'a> {
-    /// Its buckets.
-    pub buckets: &'a [Place],
-    /// Its pools.
-    pub pools: &'a [Pool],
-    /// Its plan.
-    pub plan: &'a [u8],
-    /// A letter a step.
-    pub codes: &'a [u8],
-    /// What its buckets held before it.
-    pub levels: Vec<Option<BucketLevel>>,
-    /// When.
-    pub at: Moment,
-    /// Its first entry.
-    pub first: Cursor,
-}
-
-impl Made<'_> {
-    /// The entries of the steps that were made. `reservation` gives the reservations of those steps, in their order: as they are
-    /// after the step, or where it removed them, before it.
-    pub fn entries(
-        mut self,
-        mut reservation: impl FnMut() -> Result<Arc<Reservation>, Unreadable>,
-    ) -> Result<Vec<Arc<Entry>>, Unreadable> {
-        let mut plan = Plan(self.plan);
-        let mut entries = Vec::new();
-        for &code in self.codes {
-            let made = code == b'A';
-            let mut touched: Vec<usize> = Vec::new();
-            let mut changes = Vec::new();
-            match plan.byte()? {
-                1 => {
-                    let [flags, _, from, to] = plan.bytes()?;
-                    plan.bytes::<26>()?;
-                    let (gives, takes) = (plan.count()?, plan.count()?);
-                    if made {
-                        let r = reservation()?;
-                        changes.push(if flags & REMOVES == 0 { Change::Reservation(r) } else { Change::Undone(r) });
-                    }
-                    for turn in 0..gives + takes {
-                        let (bucket, pool, units) = (plan.number()?, plan.count()?, plan.long()?);
-                        let takes = turn >= gives;
-                        if takes {
-                            plan.long()?;
-                        }
-                        if !made {
-                            continue;
-                        }
-                        let pool = match pool {
-                            0 => &Pool::Common,
-                            n => self.pools.get(n - 1).ok_or_else(unnamed)?,
-                        };
-                        let level = self.levels.get_mut(bucket.wrapping_sub(1)).ok_or_else(unnamed)?;
-                        let level = level.get_or_insert_default();
-                        if takes {
-                            take_from(level, pool, side_of(to), None, units);
-                        } else {
-                            give_to(level, pool, side_of(from), None, units);
-                        }
-                        touched.push(bucket - 1);
-                    }
-                }
-                2 => {
-                    plan.bytes::<2>()?;
-                }
-                3 => {
-                    plan.long()?;
-                    let (unset, count) = (plan.byte()?, plan.number()?);
-                    for _ in 0..count {
-                        let (bucket, units) = (plan.number()?, plan.long()?);
-                        if made {
-                            self.set(bucket, &mut touched, |set| {
-                                if unset == 1 && set.is_some() { set } else { Some(units) }
-                            })?;
-                        }
-                    }
-                }
-                4 => {
-                    plan.long()?;
-                    let (_, count, change) = (plan.byte()?, plan.number()?, plan.long()?);
-                    for _ in 0..count {
-                        let (bucket, standing) = (plan.number()?, plan.long()?);
-                        let changed =
-                            |set: Option<i64>| Some(set.unwrap_or(standing).saturating_add(change).clamp(0, MAX_UNITS));
-                        if made {
-                            self.set(bucket, &mut touched, changed)?;
-                        }
-                    }
-                }
-                _ => {}
-            }
-            if made {
-                let mut seen = rustc_hash::FxHashSet::default();
-                for at in touched.into_iter().filter(|at| seen.insert(*at)) {
-                    let (resource, index) = self.buckets.get(at).cloned().ok_or_else(unnamed)?;
-                    let level = self.levels[at].clone().unwrap_or_default();
-                    changes.push(Change::Bucket { resource, index, level });
-                }
-                let seq = self.first + entries.len() as Cursor;
-                entries.push(Arc::new(Entry { seq, at: self.at, changes }));
-            }
-        }
-        Ok(entries)
-    }
-
-    fn set(
-        &mut self,
-        bucket: usize,
-        touched: &mut Vec<usize>,
-        change: impl FnOnce(Option<i64>) -> Option<i64>,
-    ) -> Result<(), Unreadable> {
-        let level = self.levels.get_mut(bucket.wrapping_sub(1)).ok_or_else(unnamed)?;
-        let before = level.as_ref().and_then(|l| l.set);
-        let after = change(before);
-        if after != before {
-            level.get_or_insert_default().set = after;
-            touched.push(bucket - 1);
-        }
-        Ok(())
-    }
-}
-
-fn unnamed() -> Unreadable {
-    Unreadable { what: "plan of a batch", why: "it names what the batch has not".to_owned() }
 }

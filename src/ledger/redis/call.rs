@@ -9,7 +9,7 @@ use redis::{Cmd, Value};
 use super::super::feed::Cursor;
 use super::super::record::Unreadable;
 use super::entries::{self, Element};
-use super::keys::Keys;
+use super::keys::{self, Keys};
 use super::link::{Link, LinkError, Links, Role};
 use super::reply;
 use super::scripts::Script;
@@ -166,7 +166,7 @@ impl Caller {
         })
     }
 
-    /// Calls a script until it answers, or until `patience` is over. `more_keys` follow the seven; `arguments` adds the arguments from
+    /// Calls a script until it answers, or until `patience` is over. `more_keys` follow those that every script has; `arguments` adds the arguments from
     /// the ninth on. `seen`: the newest element of the feed that is known; none: the feed is not followed. `acknowledges`: somebody is
     /// told what came of it, so it must be as durable as it has to be before it is answered.
     pub async fn call(
@@ -233,10 +233,10 @@ impl Caller {
         for attempt in 0.. {
             let sent_at = self.clock.service();
             let (slot, number, unapplied) = (self.slot(), self.calls, self.unapplied);
-            let (keys, kept, response) = (self.keys.clone(), self.kept, self.response);
+            let (own, kept, response) = (self.keys.clone(), self.kept, self.response);
             let link = self.connected().await.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
-            let mut cmd = link.shas.call(script, 7 + more_keys.len());
-            for key in keys.of_scripts() {
+            let mut cmd = link.shas.call(script, keys::SHARED + more_keys.len());
+            for key in own.of_scripts() {
                 cmd.arg(key);
             }
             for key in more_keys {

@@ -8,13 +8,15 @@ use rustc_hash::FxHashMap;
 use super::super::feed::{Change, Cursor, Entry};
 use super::super::record::{self, Unreadable};
 use super::super::state::give_to;
+use super::super::tally::{self, Tallies};
 use super::super::transition::Side;
-use super::batch::{Made, Place};
+use super::batch::Place;
+use super::made::{Made, Written};
 use super::reply;
 use super::{keys, stored};
 use crate::domain::bucket::BucketLevel;
-use crate::domain::draw::Pool;
 use crate::domain::id::ResourceId;
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
 
@@ -27,6 +29,8 @@ pub struct Element {
     pub entries: Vec<Arc<Entry>>,
     /// The name of the document that it applied.
     pub document: Option<String>,
+    /// What was counted in it; a name may come several times.
+    pub tallies: Tallies,
     /// The reservations that it wrote, each with its version in the store.
     pub reservations: Vec<stored::Stored>,
     /// Holds ended by themselves in it.
@@ -69,20 +73,24 @@ fn read(value: Value) -> Result<Element, Unreadable> {
         id,
         entries: Vec::new(),
         document: None,
+        tallies: Vec::new(),
         reservations: Vec::new(),
         is_expiry: kind == b"x",
         is_foreign: false,
     };
     match kind.as_slice() {
         b"c" => {
-            let (pools, plan, codes, data) = (pools(&take("o"))?, take("p"), take("c"), take("d"));
+            let (names, plan, codes, data) = (names(&take("o"))?, take("p"), take("c"), take("d"));
             if levels.len() != buckets.len() {
                 return Err(wrong("its buckets and their levels are not as many"));
             }
-            element.reservations = records(&data)?;
-            let mut next = element.reservations.iter().map(|s| Arc::clone(&s.reservation));
-            let made = Made { buckets: &buckets, pools: &pools, plan: &plan, codes: &codes, levels, at, first };
-            element.entries = made.entries(|| next.next().ok_or_else(|| wrong("it has too few reservations")))?;
+            let mut written = Data { values: values(&data)?.into_iter(), reservations: Vec::new() };
+            let made = Made { buckets: &buckets, names: &names, plan: &plan, codes: &codes, levels, at, first };
+            match made.entries(&mut written)? {
+                Some(came) => (element.entries, element.tallies) = (came.entries, came.tallies),
+                None => element.is_foreign = true,
+            }
+            element.reservations = written.reservations;
             // What was removed is not there any more.
             let undone = |r: &Reservation| {
                 element.entries.iter().flat_map(|e| &e.changes).any(|c| matches!(c, Change::Undone(u) if u.id == r.id))
@@ -92,17 +100,17 @@ fn read(value: Value) -> Result<Element, Unreadable> {
             element.reservations.retain(|_| kept.next().unwrap_or(false));
         }
         b"x" => {
-            let expired = records(&take("d"))?;
+            let data = take("d");
+            let expired: Vec<_> =
+                values(&data)?.into_iter().map(stored::read_reservation).collect::<Result<_, Unreadable>>()?;
             let numbers: FxHashMap<&Place, usize> = buckets.iter().enumerate().map(|(i, b)| (b, i)).collect();
-            for d in expired.iter().flat_map(|s| s.reservation.draws.iter()) {
-                let level = numbers.get(&(d.resource.clone(), d.index)).and_then(|at| levels.get_mut(*at));
-                give_to(
-                    level.ok_or_else(|| wrong("it lacks a bucket"))?.get_or_insert_default(),
-                    &d.pool,
-                    Side::Held,
-                    None,
-                    d.units,
-                );
+            for r in expired.iter().map(|s| &s.reservation) {
+                for d in r.draws.iter() {
+                    let level = numbers.get(&(d.resource.clone(), d.index)).and_then(|at| levels.get_mut(*at));
+                    let level = level.ok_or_else(|| wrong("it lacks a bucket"))?.get_or_insert_default();
+                    give_to(level, &d.pool, Side::Held, r.ask.channel.as_ref(), d.units);
+                }
+                element.tallies.extend(tally::when_expired(r));
             }
             let changes = expired.iter().map(|s| Change::Reservation(Arc::clone(&s.reservation)));
             element.entries = one(changes.chain(changed(&buckets, levels)).collect());
@@ -154,17 +162,36 @@ fn places(text: &[u8]) -> Result<Vec<Place>, Unreadable> {
         .collect()
 }
 
-fn pools(text: &[u8]) -> Result<Vec<Pool>, Unreadable> {
-    lines(text)?.map(|name| Pool::parse(name).ok_or_else(|| wrong("a pool's name can't be read"))).collect()
+fn names(text: &[u8]) -> Result<Vec<Arc<str>>, Unreadable> {
+    Ok(lines(text)?.map(Arc::from).collect())
 }
 
-fn records(mut data: &[u8]) -> Result<Vec<stored::Stored>, Unreadable> {
-    let mut records = Vec::new();
+/// Stored values, each after its length.
+fn values(mut data: &[u8]) -> Result<Vec<&[u8]>, Unreadable> {
+    let mut values = Vec::new();
     while let Some((size, rest)) = data.split_first_chunk::<4>() {
         let size = u32::from_be_bytes(*size) as usize;
-        let value = rest.get(..size).ok_or_else(|| wrong("a reservation is cut short"))?;
-        records.push(stored::read_reservation(value)?);
+        values.push(rest.get(..size).ok_or_else(|| wrong("what it wrote is cut short"))?);
         data = &rest[size..];
     }
-    Ok(records)
+    Ok(values)
+}
+
+/// What a batch wrote, read as its steps ask for it.
+struct Data<'a> {
+    values: std::vec::IntoIter<&'a [u8]>,
+    reservations: Vec<stored::Stored>,
+}
+
+impl Written for Data<'_> {
+    fn reservation(&mut self) -> Result<Arc<Reservation>, Unreadable> {
+        let stored = stored::read_reservation(self.values.next().ok_or_else(|| wrong("it has too few reservations"))?)?;
+        let reservation = Arc::clone(&stored.reservation);
+        self.reservations.push(stored);
+        Ok(reservation)
+    }
+
+    fn offer(&mut self) -> Result<Arc<ApprovedOffer>, Unreadable> {
+        Ok(stored::read_offer(self.values.next().ok_or_else(|| wrong("it has too few offers"))?)?.0)
+    }
 }

@@ -9,7 +9,10 @@ use crate::domain::id::{NetworkId, ResourceId};
 pub const NETWORKS: &str = "{surety}:networks";
 
 /// The layout of a network's keys that this version writes, as `lua/open.lua` has it.
-pub const LAYOUT: &str = "1";
+pub const LAYOUT: &str = "2";
+
+/// How many keys every script has.
+pub const SHARED: usize = 10;
 
 /// The keys of one network, and how its buckets are named in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +30,14 @@ pub struct Keys {
     pub when: String,
     /// The change feed, a stream.
     pub feed: String,
-    /// A hash: request id to adjustment of supply.
+    /// A hash: request id to adjustment of supply, or allocation.
     pub adjustments: String,
+    /// A hash: id to offer.
+    pub offers: String,
+    /// A hash: name to number.
+    pub tallies: String,
+    /// A sorted set of the ids of reservations at risk, by name.
+    pub risk: String,
     prefix: String,
 }
 
@@ -53,6 +62,9 @@ impl Keys {
             when: key("when"),
             feed: key("feed"),
             adjustments: key("adjustments"),
+            offers: key("offers"),
+            tallies: key("tallies"),
+            risk: key("risk"),
             prefix,
         }
     }
@@ -63,8 +75,9 @@ impl Keys {
     }
 
     /// The keys that every script has, in their order.
-    pub fn of_scripts(&self) -> [&str; 7] {
-        [&self.head, &self.buckets, &self.reservations, &self.ids, &self.when, &self.feed, &self.adjustments]
+    pub fn of_scripts(&self) -> [&str; SHARED] {
+        let Keys { head, buckets, reservations, ids, when, feed, adjustments, offers, tallies, risk, prefix: _ } = self;
+        [head, buckets, reservations, ids, when, feed, adjustments, offers, tallies, risk]
     }
 }
 

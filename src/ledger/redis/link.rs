@@ -82,10 +82,19 @@ impl LinkError {
 }
 
 /// What `lua/open.lua` refuses a network with that it may not touch.
-const LATER_LAYOUT: &str = "SURETYLAYOUT";
+const OTHER_LAYOUT: &str = "SURETYLAYOUT";
 
-/// What is wrong with a network that a later version wrote.
-pub fn later_layout(layout: &str) -> String {
+/// What is wrong with a network that an earlier or a later version wrote, and what to do.
+pub fn other_layout(layout: &str) -> String {
+    let number = |text: &str| text.parse::<u64>().ok();
+    if let (Some(layout), Some(own)) = (number(layout), number(LAYOUT))
+        && layout < own
+    {
+        return format!(
+            "it has layout {layout}, which an earlier version wrote, and this version reads layout {LAYOUT} only; export it with the version \
+             that wrote it (surety export), and import that with this one into an empty store (surety import)"
+        );
+    }
     format!(
         "it has layout {layout}, this version knows layouts up to {LAYOUT}; start the version that wrote it, or a newer one"
     )
@@ -94,7 +103,7 @@ pub fn later_layout(layout: &str) -> String {
 /// An error in words; the library's own may hold what was sent.
 fn describe(e: &RedisError) -> String {
     match (e.code(), e.detail()) {
-        (Some(LATER_LAYOUT), Some(layout)) => later_layout(layout),
+        (Some(OTHER_LAYOUT), Some(layout)) => other_layout(layout),
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => e.to_string(),
@@ -381,6 +390,16 @@ fn slot_of(key: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_layout_is_told_with_what_to_do() {
+        let earlier = other_layout("1");
+        assert!(earlier.contains("layout 1") && earlier.contains("surety export"), "{earlier}");
+        for later in ["3", "10", "not a number"] {
+            let told = other_layout(later);
+            assert!(told.contains(&format!("layout {later}")) && told.contains("newer"), "{told}");
+        }
+    }
 
     #[test]
     fn slots_are_those_of_the_cluster_specification() {

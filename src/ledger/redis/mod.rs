@@ -9,6 +9,7 @@ mod entries;
 mod following;
 mod keys;
 mod link;
+mod made;
 mod outcome;
 mod partition;
 mod reading;
@@ -39,6 +40,7 @@ pub use link::{LinkConfig, LinkError, TlsFiles};
 use super::command::{Command, Outcome};
 use super::feed::{Cursor, Entry, Subscriber};
 use super::observe::{LedgerObserver, Unobserved};
+use super::tally::Tallies;
 use super::transition::{self, Next};
 use super::{Ledger, LedgerError, ReservationFilter};
 use crate::clock::SystemClock;
@@ -162,9 +164,9 @@ pub enum OpenError {
         /// What it said.
         why: String,
     },
-    /// A later version of the service wrote what is there.
-    #[error("the network '{network}' in Redis at {address} can't be used: {}", link::later_layout(layout))]
-    Newer {
+    /// A later or an earlier version of the service wrote what is there, in another layout.
+    #[error("the network '{network}' in Redis at {address} can't be used: {}", link::other_layout(layout))]
+    Layout {
         /// Which network.
         network: NetworkId,
         /// Where, without secrets.
@@ -210,7 +212,7 @@ impl RedisLedger {
             .await
             .map_err(|e| OpenError::Away { address: ledger.config.address.to_string(), why: e.to_string() })?
         {
-            ledger.refuse_later_layout(&network).await?;
+            ledger.refuse_other_layout(&network).await?;
             ledger.take_up(&network).await;
         }
         ledger.keep_discovering();
@@ -218,7 +220,7 @@ impl RedisLedger {
     }
 
     /// A network that can't be looked at right now is looked at by its task, again and again.
-    async fn refuse_later_layout(&self, network: &NetworkId) -> Result<(), OpenError> {
+    async fn refuse_other_layout(&self, network: &NetworkId) -> Result<(), OpenError> {
         let keys = Keys::of(network);
         let Ok(mut link) = self.links.to(&keys.head, Role::Reads).await else { return Ok(()) };
         let Ok(Some(layout)) = reading::layout(&mut link, &keys).await else { return Ok(()) };
@@ -226,7 +228,7 @@ impl RedisLedger {
             return Ok(());
         }
         let address = self.config.address.to_string();
-        Err(OpenError::Newer { network: network.clone(), address, layout })
+        Err(OpenError::Layout { network: network.clone(), address, layout })
     }
 
     /// Commands that wait to be made.
@@ -468,8 +470,9 @@ impl Ledger for RedisLedger {
         Ok(found.map(|stored| reading::as_of(stored.reservation, now)))
     }
 
-    async fn tallies(&self, _network: &NetworkId, _prefix: &str) -> Result<super::tally::Tallies, LedgerError> {
-        Ok(Vec::new())
+    async fn tallies(&self, network: &NetworkId, prefix: &str) -> Result<Tallies, LedgerError> {
+        let (mut link, keys) = self.reads(network).await?;
+        Ok(reading::tallies(&mut link, &keys, prefix).await?)
     }
 
     async fn reservations(

@@ -12,15 +12,26 @@ use super::recent::Recent;
 use super::reply;
 use super::stored::{self, Stored};
 use crate::domain::bucket::BucketLevel;
-use crate::domain::reservation::Reservation;
+use crate::domain::offer::ApprovedOffer;
+use crate::domain::reservation::{Fingerprint, Reservation};
+use crate::domain::time::Moment;
+
+/// What a step wrote.
+#[derive(Clone, Debug)]
+pub enum Wrote {
+    /// A reservation, as it now is, or as it was before it was removed.
+    Reservation(Arc<Reservation>),
+    /// An offer, as it now is.
+    Offer(Arc<ApprovedOffer>),
+}
 
 /// What a step came to.
 pub enum Came {
     /// Its caller is told this.
     Done {
         result: Result<Outcome, LedgerError>,
-        /// The reservation that it wrote or removed.
-        written: Option<Arc<Reservation>>,
+        /// What it wrote or removed.
+        written: Option<Wrote>,
     },
     /// It is worked out anew, on what was there instead if that is known.
     Again(Option<Option<Stored>>),
@@ -52,7 +63,13 @@ pub fn came(
             Expected::New(fingerprint) => Some(fingerprint),
             Expected::Known(_) => None,
         },
-        Step::Set(_) | Step::Adjust(_) | Step::Tick => None,
+        Step::Set(_)
+        | Step::Adjust(_)
+        | Step::Allocate(_)
+        | Step::Approve(_)
+        | Step::Close(_)
+        | Step::Count(_)
+        | Step::Tick => None,
     };
     Ok(match (code, step) {
         (b'A', Step::Reserve(r)) => {
@@ -72,7 +89,7 @@ pub fn came(
                     removed
                 }
             };
-            Came::Done { result: Ok(transition::outcome(command, after)), written }
+            Came::Done { result: Ok(transition::outcome(command, after)), written: written.map(Wrote::Reservation) }
         }
         (b'A' | b'O', Step::Set(_)) => {
             let buckets = reply::number(reply::next(&mut reply.extras)?)?;
@@ -82,15 +99,25 @@ pub fn came(
             let levels = adjusted(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
             Came::outcome(Outcome::SupplyAdjusted { first: c.first, levels })
         }
-        (_, Step::Tick) => Came::outcome(Outcome::Done),
-        (b'P', Step::Adjust(c)) => {
-            let made = stored::read_adjustment(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
-            if made.fingerprint == c.fingerprint {
-                Came::outcome(Outcome::SupplyAdjusted { first: made.first, levels: made.levels })
+        (b'A' | b'O', Step::Allocate(c)) => {
+            let levels = adjusted(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+            Came::outcome(Outcome::SupplyAdjusted { first: c.first, levels })
+        }
+        (b'A', Step::Approve(step)) => offered(&step.after, reply.at),
+        (b'A', Step::Close(step)) => offered(&step.after, reply.at),
+        (_, Step::Tick | Step::Count(_)) => Came::outcome(Outcome::Done),
+        (b'P', Step::Adjust(c)) => made_before(c.fingerprint, reply)?,
+        (b'P', Step::Allocate(c)) => made_before(c.fingerprint, reply)?,
+        (b'P', Step::Approve(step)) => {
+            let (known, _) = stored::read_offer(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+            if (&known.request_id, known.fingerprint) == (&step.after.request_id, step.after.fingerprint) {
+                Came::outcome(Outcome::Offer { offer: known, repeated: true })
             } else {
                 Came::refused(Refusal::AlreadyExists)
             }
         }
+        // It was changed since it was read, and is read again.
+        (b'P' | b'N', Step::Close(_)) => Came::Again(None),
         (b'P', Step::Reserve(_) | Step::Tell(..)) => {
             let present = stored::read_reservation(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
             recent.put(present.clone());
@@ -107,7 +134,7 @@ pub fn came(
             recent.remove(&r.id);
             Came::Again(Some(None))
         }
-        (b'S', Step::Reserve(_)) => {
+        (b'S', Step::Reserve(_) | Step::Allocate(_) | Step::Approve(_)) => {
             let count: usize = reply::number(reply::next(&mut reply.extras)?)?;
             let mut short = Vec::with_capacity(count);
             for _ in 0..count {
@@ -120,9 +147,29 @@ pub fn came(
             Came::refused(Refusal::Short(short))
         }
         (b'W', _) => Came::refused(Refusal::NetworkChanged { version: reply.version }),
+        (b'M', _) => Came::refused(Refusal::TooManyOffers),
         (b'L', _) => Came::refused(Refusal::OrderByPassed),
         _ => return Err(reply::unexpected("a known letter")),
     })
+}
+
+/// A call that changes buckets and is remembered was made before.
+fn made_before(fingerprint: Fingerprint, reply: &mut Reply) -> Result<Came, Unreadable> {
+    let made = stored::read_adjustment(&reply::bytes(reply::next(&mut reply.extras)?)?)?;
+    Ok(if made.fingerprint == fingerprint {
+        Came::outcome(Outcome::SupplyAdjusted { first: made.first, levels: made.levels })
+    } else {
+        Came::refused(Refusal::AlreadyExists)
+    })
+}
+
+/// An offer that a step wrote.
+fn offered(after: &ApprovedOffer, at: Moment) -> Came {
+    let mut offer = after.clone();
+    stored::name_instants_of_offer(&mut offer, at);
+    let offer = Arc::new(offer);
+    let written = Some(Wrote::Offer(Arc::clone(&offer)));
+    Came::Done { result: Ok(Outcome::Offer { offer, repeated: false }), written }
 }
 
 fn adjusted(row: &[u8]) -> Result<Arc<[BucketLevel]>, Unreadable> {

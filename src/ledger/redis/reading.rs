@@ -8,15 +8,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::feed::{Change, Cursor, Entry, Snapshot};
 use super::super::record::Unreadable;
+use super::super::tally::Tallies;
 use super::super::{LedgerError, ReservationFilter, rules};
 use super::batch::Place;
 use super::call::SLOT;
 use super::entries::{self, Element};
 use super::keys::{self, Keys};
 use super::link::{Link, LinkError};
-use super::{reply, stored};
+use super::{reply, scripts, stored};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::{Moment, Span};
 
@@ -171,10 +173,11 @@ pub async fn page(
     limit: usize,
     now: Moment,
 ) -> Result<(Vec<Arc<Reservation>>, Option<ReservationId>), ReadError> {
+    let ids = if filter.at_risk { &keys.risk } else { &keys.ids };
     let mut found: Vec<Arc<Reservation>> = Vec::new();
     let mut from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
     loop {
-        let mut cmd = command("ZRANGEBYLEX", &keys.ids);
+        let mut cmd = command("ZRANGEBYLEX", ids);
         cmd.arg(&from).arg("+").arg("LIMIT").arg(0).arg(PAGE);
         let ids: Vec<String> =
             reply::list(link.send(&cmd).await?)?.into_iter().map(reply::text).collect::<Result<_, _>>()?;
@@ -233,12 +236,25 @@ pub async fn document(link: &mut Link, keys: &Keys, name: &str) -> Result<Option
 pub async fn scan(
     link: &mut Link,
     key: &str,
+    each: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), Unreadable>,
+) -> Result<(), ReadError> {
+    scan_matching(link, key, None, each).await
+}
+
+/// [`scan`], of the fields that match a pattern.
+async fn scan_matching(
+    link: &mut Link,
+    key: &str,
+    pattern: Option<&str>,
     mut each: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), Unreadable>,
 ) -> Result<(), ReadError> {
     let mut cursor = "0".to_owned();
     loop {
         let mut cmd = command("HSCAN", key);
         cmd.arg(&cursor).arg("COUNT").arg(SCANNED);
+        if let Some(pattern) = pattern {
+            cmd.arg("MATCH").arg(pattern);
+        }
         let mut parts = reply::list(link.send(&cmd).await?)?.into_iter();
         cursor = reply::text(reply::next(&mut parts)?)?;
         let mut pairs = reply::list(reply::next(&mut parts)?)?.into_iter();
@@ -286,16 +302,88 @@ pub async fn buckets(
     Ok(found)
 }
 
+/// Offers by id.
+pub type Offers = BTreeMap<Arc<str>, Arc<ApprovedOffer>>;
+
+/// All offers of a network.
+pub async fn offers(link: &mut Link, keys: &Keys) -> Result<Offers, ReadError> {
+    let mut found = Offers::new();
+    scan(link, &keys.offers, |_, value| {
+        let (offer, _) = stored::read_offer(&value)?;
+        found.insert(Arc::clone(&offer.offer.id), offer);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Takes in what a change says of offers.
+pub fn replay_offer(offers: &mut Offers, change: &Change) {
+    match change {
+        Change::Offer(offer) => drop(offers.insert(Arc::clone(&offer.offer.id), Arc::clone(offer))),
+        Change::Bucket { .. }
+        | Change::Forgotten { .. }
+        | Change::Reservation(_)
+        | Change::Undone(_)
+        | Change::Network { .. } => {}
+    }
+}
+
+fn tally(name: Value, number: Value) -> Result<(Arc<str>, i64), Unreadable> {
+    Ok((Arc::from(reply::text(name)?), reply::number(number)?))
+}
+
+/// Tallies whose names begin with the prefix.
+pub async fn tallies(link: &mut Link, keys: &Keys, prefix: &str) -> Result<Tallies, ReadError> {
+    let mut pattern = String::with_capacity(prefix.len() + 1);
+    for c in prefix.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('*');
+    // A step of a scan may give a name again, with what its number is by then.
+    let mut found: FxHashMap<Arc<str>, i64> = FxHashMap::default();
+    scan_matching(link, &keys.tallies, Some(&pattern), |name, number| {
+        let (name, number) = tally(Value::BulkString(name), Value::BulkString(number))?;
+        found.insert(name, number);
+        Ok(())
+    })
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// All tallies, and the place in the feed and the element of it up to which they count.
+pub async fn all_tallies(link: &mut Link, keys: &Keys) -> Result<(BTreeMap<Arc<str>, i64>, String), ReadError> {
+    let mut cmd = redis::cmd("EVAL");
+    cmd.arg(scripts::TALLIES).arg(2).arg(&keys.head).arg(&keys.tallies);
+    let mut parts = reply::list(link.send(&cmd).await?)?.into_iter();
+    let last = reply::some_bytes(reply::next(&mut parts)?).unwrap_or_default();
+    let last = String::from_utf8(last).map_err(|_| reply::unexpected("an element's id"))?;
+    let mut pairs = reply::list(reply::next(&mut parts)?)?.into_iter();
+    let mut found = BTreeMap::new();
+    while let Some(name) = pairs.next() {
+        let (name, number) = tally(name, reply::next(&mut pairs)?)?;
+        found.insert(name, number);
+    }
+    Ok((found, last))
+}
+
 /// The full state of a network's capacity, and the element of the feed that it is as of. While it is read, others go on: what they
 /// changed is in the feed since, with what each bucket then held.
 pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String), ReadError> {
     for _ in 0..TRIES {
         let begin = head(link, keys).await?;
         let mut levels = buckets(link, keys, |_| true).await?;
+        let mut offers = offers(link, keys).await?;
         let Some(document) = document(link, keys, &begin.document).await? else { continue };
         let (mut seq, mut last) = (begin.seq, begin.last.clone());
         match follow(link, keys, &mut seq, &mut last, |element| {
-            element.entries.iter().flat_map(|e| &e.changes).for_each(|change| replay(&mut levels, change));
+            for change in element.entries.iter().flat_map(|e| &e.changes) {
+                replay(&mut levels, change);
+                replay_offer(&mut offers, change);
+            }
         })
         .await?
         {
@@ -309,7 +397,7 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
             document,
             applied_at: begin.applied_at,
             buckets,
-            offers: Vec::new(),
+            offers: offers.into_values().collect(),
         };
         return Ok((snapshot, last));
     }

@@ -16,6 +16,8 @@ pub enum Script {
 
 /// Puts a loaded network in its place: so rare that it is sent with each call.
 pub const SETTLE: &str = include_str!("lua/settle.lua");
+/// Reads what was counted, and as of which place in the feed: only exports do, so it is sent with each call too.
+pub const TALLIES: &str = include_str!("lua/tallies.lua");
 const COMMIT: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/commit.lua"));
 const RESHAPE: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/reshape.lua"));
 const REPAIR: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/repair.lua"));
@@ -53,4 +55,23 @@ pub async fn load(connection: &mut MultiplexedConnection) -> Result<Shas, RedisE
     }
     let (commit, reshape, repair) = pipeline.query_async(connection).await?;
     Ok(Shas { commit, reshape, repair })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limits::{MAX_OFFERS, MAX_UNITS, REQUEST_ID_DAYS};
+    use crate::ledger::redis::keys;
+
+    #[test]
+    fn scripts_have_the_limits_of_the_rules() {
+        for line in [
+            format!("local OFFERS = {MAX_OFFERS} "),
+            format!("math.min({MAX_UNITS}, "),
+            format!("local KEEP = {REQUEST_ID_DAYS} * 86400 * 1000000 "),
+            format!("local LAYOUT = '{}' ", keys::LAYOUT),
+        ] {
+            assert!(COMMIT.contains(&line), "{line}");
+        }
+    }
 }

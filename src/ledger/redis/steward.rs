@@ -21,7 +21,7 @@ use super::keys::{self, Keys};
 use super::link::Link;
 use super::partition::Message;
 use super::reading::{self, Followed, ReadError};
-use super::{RedisLedger, closed, reply, scripts, stored};
+use super::{RedisLedger, closed, entries, reply, scripts, stored};
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
 use crate::domain::reservation::{Reservation, State};
@@ -71,7 +71,7 @@ impl Steward for RedisLedger {
             }
             self.list(network).await?;
             let mut cmd = redis::cmd("EVAL");
-            cmd.arg(scripts::SETTLE).arg(14);
+            cmd.arg(scripts::SETTLE).arg(2 * keys::SHARED);
             for key in keys.of_scripts().into_iter().chain(loading.of_scripts()) {
                 cmd.arg(key);
             }
@@ -143,6 +143,10 @@ pub fn write_repairs(repairs: &[Repair], cmd: &mut Cmd) {
 /// One consistent picture; none: the network was replaced meanwhile, or what is read has a gap.
 async fn holdings(link: &mut Link, keys: &Keys, now: Moment) -> Result<Option<Holdings>, ReadError> {
     let begin = reading::head(link, keys).await?;
+    // Sums are not in the feed, only what was added to them: what was added since is told from what is in these by the place that
+    // both are read as of. What is counted where nothing is taken is of no place, and may be in them or not.
+    let (mut tallies, counted) = reading::all_tallies(link, keys).await?;
+    let mut offers = reading::offers(link, keys).await?;
     let mut levels = reading::buckets(link, keys, |_| true).await?;
     let mut reservations: BTreeMap<ReservationId, Arc<Reservation>> = BTreeMap::new();
     reading::scan(link, &keys.reservations, |_, value| {
@@ -154,9 +158,17 @@ async fn holdings(link: &mut Link, keys: &Keys, now: Moment) -> Result<Option<Ho
     let Some(document) = reading::document(link, keys, &begin.document).await? else { return Ok(None) };
     // What changed while it was read is in the feed since, with what each bucket and reservation then was.
     let (mut seq, mut last) = (begin.seq, begin.last.clone());
+    let counted = entries::place(&counted);
     let followed = reading::follow(link, keys, &mut seq, &mut last, |element| {
+        if entries::place(&element.id) > counted {
+            for (name, by) in &element.tallies {
+                let sum: &mut i64 = tallies.entry(Arc::clone(name)).or_default();
+                *sum = sum.saturating_add(*by);
+            }
+        }
         for change in element.entries.iter().flat_map(|e| &e.changes) {
             reading::replay(&mut levels, change);
+            reading::replay_offer(&mut offers, change);
             match change {
                 Change::Reservation(r) => drop(reservations.insert(r.id.clone(), Arc::clone(r))),
                 Change::Undone(r) => drop(reservations.remove(&r.id)),
@@ -181,10 +193,11 @@ async fn holdings(link: &mut Link, keys: &Keys, now: Moment) -> Result<Option<Ho
         document,
         applied_at: begin.applied_at,
         buckets: reading::by_resource(levels),
-        offers: Vec::new(),
+        offers: offers.into_values().collect(),
     };
+    let tallies = tallies.into_iter().collect();
     let (reservations, adjustments) = (reservations.into_values().collect(), adjustments.into_values().collect());
-    Ok(Some(Holdings { snapshot, now, reservations, adjustments, tallies: Vec::new() }))
+    Ok(Some(Holdings { snapshot, now, reservations, adjustments, tallies }))
 }
 
 /// Why nothing can be loaded into the network.
@@ -240,8 +253,8 @@ async fn send(
     holdings: Holdings,
     entries: Entries,
 ) -> Result<usize, LoadError> {
-    let Holdings { snapshot, now, reservations, adjustments, tallies: _ } = holdings;
-    let Snapshot { seq, network_version, document: text, applied_at, buckets, offers: _ } = snapshot;
+    let Holdings { snapshot, now, reservations, adjustments, tallies } = holdings;
+    let Snapshot { seq, network_version, document: text, applied_at, buckets, offers } = snapshot;
     let upload = super::reshape::send(link, &keys.document(document), &text).await;
     upload.map_err(|e| LoadError::Ledger(super::unavailable(e)))?;
     let command = |name: &str, key: &str| {
@@ -267,6 +280,11 @@ async fn send(
         let mut cmd = command("ZADD", &loading.ids);
         cmd.arg(0).arg(r.id.as_str());
         out.add(cmd).await?;
+        if r.at_risk {
+            let mut cmd = command("ZADD", &loading.risk);
+            cmd.arg(0).arg(r.id.as_str());
+            out.add(cmd).await?;
+        }
         let when = match r.state {
             State::Held => Some(r.expires_at),
             State::Confirmed => None,
@@ -286,6 +304,16 @@ async fn send(
         cmd.arg(forgotten(a.at).0).arg(format!("a{}", a.request_id));
         out.add(cmd).await?;
     }
+    for offer in &offers {
+        let mut cmd = command("HSET", &loading.offers);
+        cmd.arg(&*offer.offer.id).arg(stored::write_settled_offer(offer, now, mark));
+        out.add(cmd).await?;
+    }
+    for (name, number) in &tallies {
+        let mut cmd = command("HSET", &loading.tallies);
+        cmd.arg(&**name).arg(*number);
+        out.add(cmd).await?;
+    }
     let mut newest = 0;
     for entry in entries {
         let entry = entry?;
@@ -297,7 +325,7 @@ async fn send(
         out.add(element(&loading.feed, &Entry { seq, at: now, changes: Vec::new() })).await?;
     }
     let mut cmd = command("HSET", &loading.head);
-    cmd.arg("layout").arg(1).arg("seq").arg(seq).arg("last").arg(format!("{seq}-1"));
+    cmd.arg("layout").arg(keys::LAYOUT).arg("seq").arg(seq).arg("last").arg(format!("{seq}-1"));
     cmd.arg("version").arg(network_version).arg("applied").arg(applied_at.0);
     cmd.arg("document").arg(document).arg("digest").arg(digest(&text));
     out.add(cmd).await?;
@@ -307,6 +335,9 @@ async fn send(
         (&loading.ids, !reservations.is_empty()),
         (&loading.when, reservations.iter().any(|r| r.state != State::Confirmed) || !adjustments.is_empty()),
         (&loading.adjustments, !adjustments.is_empty()),
+        (&loading.offers, !offers.is_empty()),
+        (&loading.tallies, !tallies.is_empty()),
+        (&loading.risk, reservations.iter().any(|r| r.at_risk)),
     ] {
         if any {
             there.push(key);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::super::record::{self, Unreadable};
 use super::super::rules::Adjustment;
-use super::super::transition;
+use super::super::{tally, transition};
 use super::keys;
 use crate::domain::bucket::{BucketLevel, ChannelLevel, PoolLevel, Shares};
 use crate::domain::draw::Pool;
+use crate::domain::offer::{ApprovedOffer, OfferStage};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
 
@@ -75,20 +76,39 @@ pub fn write_reservation(r: &Reservation) -> Vec<u8> {
     out.push(letter(r.state));
     out.extend_from_slice(format!("{:08}", r.version).as_bytes());
     out.extend_from_slice(&r.fingerprint.0.to_be_bytes());
-    let mut draws = Vec::new();
+    let begin = out.len();
+    out.extend_from_slice(&[0; 4]);
     if r.state == State::Held {
-        for d in r.draws.iter() {
-            draws.extend_from_slice(keys::bucket(&d.resource, d.index).as_bytes());
-            draws.push(0);
-            draws.extend_from_slice(d.pool.to_string().as_bytes());
-            draws.push(0);
-            draws.extend_from_slice(&d.units.to_be_bytes());
-        }
+        write_end(&mut out, r);
     }
-    out.extend_from_slice(&(draws.len() as u32).to_be_bytes());
-    out.extend_from_slice(&draws);
+    let size = (out.len() - begin - 4) as u32;
+    out[begin..begin + 4].copy_from_slice(&size.to_be_bytes());
     out.extend_from_slice(&record::write_reservation(r));
     out
+}
+
+/// What a script does when the hold ends: by which channel its draws go back, what is counted, and which draws those are.
+fn write_end(out: &mut Vec<u8>, r: &Reservation) {
+    let text = |out: &mut Vec<u8>, text: &str| {
+        out.extend_from_slice(text.as_bytes());
+        out.push(0);
+    };
+    text(out, r.ask.channel.as_deref().unwrap_or_default());
+    let tallies = tally::when_expired(r);
+    debug_assert!(tallies.len() <= usize::from(u8::MAX), "an end counts a thing or two");
+    out.push(tallies.len() as u8);
+    for (name, by) in &tallies {
+        text(out, name);
+        out.extend_from_slice(&by.to_be_bytes());
+    }
+    for d in r.draws.iter() {
+        text(out, &keys::bucket(&d.resource, d.index));
+        match &d.pool {
+            Pool::Common => out.push(0),
+            pool @ (Pool::Channel(_) | Pool::Offer(_)) => text(out, &pool.to_string()),
+        }
+        out.extend_from_slice(&d.units.to_be_bytes());
+    }
 }
 
 /// What is stored of a reservation from elsewhere, whole. Nobody knows who was told of it, so it counts as told.
@@ -134,6 +154,43 @@ pub fn read_reservation(value: &[u8]) -> Result<Stored, Unreadable> {
         return unreadable(WHAT, format!("its state is '{state}' without and '{within}' within"));
     }
     Ok(Stored { reservation: Arc::new(reservation), token: Token(*head), told })
+}
+
+/// What is stored of an offer, but for the stamp and the mark that come before it.
+pub fn write_offer(offer: &ApprovedOffer) -> Vec<u8> {
+    let stage = match offer.stage {
+        OfferStage::Approved => 'A',
+        OfferStage::Closed => 'C',
+    };
+    let mut out = format!("{stage}{:08}", offer.version).into_bytes();
+    out.extend_from_slice(&record::write_offer(offer));
+    out
+}
+
+/// What is stored of an offer from elsewhere, whole.
+pub fn write_settled_offer(offer: &ApprovedOffer, stamp: Moment, mark: u64) -> Vec<u8> {
+    let mut out = format!("{:016}{mark:019}", stamp.0).into_bytes();
+    out.extend_from_slice(&write_offer(offer));
+    out
+}
+
+/// Puts the instant of the store in the place of [`UNNAMED`].
+pub fn name_instants_of_offer(offer: &mut ApprovedOffer, stamp: Moment) {
+    offer.approved_at = named(offer.approved_at, stamp);
+    offer.closed_at = offer.closed_at.map(|at| named(at, stamp));
+}
+
+/// Reads a stored offer, and its version in the store.
+pub fn read_offer(value: &[u8]) -> Result<(Arc<ApprovedOffer>, Token), Unreadable> {
+    const WHAT: &str = "offer";
+    let Some((head, body)) = value.split_first_chunk::<TOKEN_BYTES>() else {
+        return unreadable(WHAT, "it is cut short");
+    };
+    let stamp = std::str::from_utf8(&head[..STAMP_BYTES]).ok().and_then(|text| text.parse().ok()).map(Moment);
+    let Some(stamp) = stamp else { return unreadable(WHAT, "it has no stamp") };
+    let mut offer = record::read_offer(body)?;
+    name_instants_of_offer(&mut offer, stamp);
+    Ok((Arc::new(offer), Token(*head)))
 }
 
 /// Reads a stored adjustment: its stamp, its fingerprint, the levels that it made in a row, and its record.

@@ -14,7 +14,7 @@ use surety::ledger::feed::{Change, Cursor, Entry};
 
 use super::model::{KEEP, Model};
 use crate::redis_world::{Client, Value};
-use crate::support::Seen;
+use crate::support::{Seen, summed};
 
 /// One sentence if they differ.
 pub fn same<T: PartialEq + Debug>(what: &str, by_rules: &T, found: &T) -> Result<(), String> {
@@ -53,6 +53,7 @@ pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
         (SupplyAdjusted { first: r_first, levels: r }, SupplyAdjusted { first: f_first, levels: f }) => {
             r_first == f_first && r == f
         }
+        (Offer { offer: r, repeated: r_again }, Offer { offer: f, repeated: f_again }) => r == f && r_again == f_again,
         (NetworkApplied { version: r }, NetworkApplied { version: f }) => r == f,
         (Done, Done) => true,
         (Refused(Refusal::Short(r)), Refused(Refusal::Short(f))) => by_place(r) == by_place(f),
@@ -62,6 +63,7 @@ pub fn same_outcome(rules: &Outcome, found: &Outcome) -> bool {
             | Amended { .. }
             | SupplySet { .. }
             | SupplyAdjusted { .. }
+            | Offer { .. }
             | NetworkApplied { .. }
             | Done
             | Refused(_),
@@ -103,7 +105,7 @@ impl Normal {
                     let document = Arc::from([]);
                     normal.changes.push(Change::Network { version: *version, document, applied_at: *applied_at });
                 }
-                Change::Forgotten { .. } | Change::Reservation(_) | Change::Undone(_) => {
+                Change::Forgotten { .. } | Change::Reservation(_) | Change::Undone(_) | Change::Offer(_) => {
                     normal.changes.push(change.clone());
                 }
             }
@@ -147,8 +149,8 @@ pub fn same_store(client: &mut Client, network: &NetworkId, model: &Model) -> Re
     for (id, r) in &reservations {
         let at = match r.state {
             State::Held => r.expires_at,
-            State::Confirmed | State::Fulfilled => continue,
-            State::Released | State::Expired => r.ended_at.unwrap_or(Moment::MIN).plus(KEEP),
+            State::Confirmed => continue,
+            State::Released | State::Expired | State::Fulfilled => r.ended_at.unwrap_or(Moment::MIN).plus(KEEP),
         };
         when.insert(format!("r{id}"), at.0);
     }
@@ -164,6 +166,18 @@ pub fn same_store(client: &mut Client, network: &NetworkId, model: &Model) -> Re
     let mut stored = names(ask(&["HKEYS", &key("adjustments")]));
     stored.sort();
     same("adjustments that are remembered", &adjusted, &stored)?;
+
+    let at_risk: Vec<String> = reservations.values().filter(|r| r.at_risk).map(|r| r.id.to_string()).collect();
+    same("ids of those at risk", &at_risk, &names(ask(&["ZRANGE", &key("risk"), "0", "-1"])))?;
+    let mut stored = names(ask(&["HKEYS", &key("offers")]));
+    stored.sort();
+    let mut offers: Vec<String> = model.state.offers().map(|o| o.offer.id.to_string()).collect();
+    offers.sort();
+    same("stored offers", &offers, &stored)?;
+    let stored = names(ask(&["HGETALL", &key("tallies")]));
+    let stored = stored.chunks(2).map(|pair| (pair[0].clone(), pair[1].parse().expect("a number")));
+    let stored: BTreeMap<String, i64> = stored.filter(|(_, sum)| *sum != 0).collect();
+    same("stored tallies", &summed(model.state.tallies()), &stored)?;
 
     let mut buckets = names(ask(&["HKEYS", &key("buckets")]));
     buckets.sort();

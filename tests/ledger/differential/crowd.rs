@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use surety::clock::{Clock, ManualClock};
+use surety::domain::ask::Ask;
 use surety::domain::bucket::BucketLevel;
+use surety::domain::draw::Pool;
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
 use surety::domain::reservation::{self, Reservation};
 use surety::domain::time::{Moment, SECOND, Span};
@@ -94,15 +96,22 @@ pub async fn crowd(stage: &Stage, seed: u64, people: u64, each: u64) -> Result<u
     square.judge(stage, &witnesses, issued).await
 }
 
-fn at_version(mut command: Command, version: i64) -> Command {
-    match &mut command {
-        Command::Hold(c) => c.network_version = version,
-        Command::Amend(c) => c.network_version = version,
-        Command::SetSupply(c) => c.network_version = version,
-        Command::AdjustSupply(c) => c.network_version = version,
-        _ => {}
+/// What is counted without a reservation.
+const COUNTED: &str = "lost\tthis";
+
+fn pool(d: &mut Dice) -> Pool {
+    match d.below(8) {
+        0 => channel("vip"),
+        1 => channel("web"),
+        2 => of_offer(&format!("o{}", d.below(20))),
+        _ => Pool::Common,
     }
-    command
+}
+
+fn asked(d: &mut Dice) -> Arc<Ask> {
+    let offer = d.once_in(3).then(|| format!("o{}", d.below(20)).into());
+    let channel = d.maybe(|d| ["vip", "web"][d.below(2) as usize].into());
+    Arc::new(Ask { offer, channel, ..Ask::clone(&ask()) })
 }
 
 impl Square {
@@ -144,12 +153,15 @@ impl Square {
         let takes = d.some(3, |d| {
             let mut take = takes(&[(RESOURCES[d.below(3) as usize], d.below(BUCKETS as u64) as i32, d.range(1, 4))]);
             take[0].standing = STANDING;
+            take[0].draw.pool = pool(d);
             take.remove(0)
         });
-        match d.below(80) {
+        let (present, at_risk) = known.as_ref().map_or((1, false), |r| (r.version, r.at_risk));
+        match d.below(112) {
             0..=30 => {
                 let mut hold = hold_of(&name, takes, Span(d.range(1, 8 * SECOND)));
                 hold.reference = format!("made by command {number}").into();
+                hold.ask = asked(d);
                 hold.promise = promise(self.clock.now().plus(Span(d.range(0, 10 * SECOND))));
                 at_version(Command::Hold(Box::new(hold)), version)
             }
@@ -161,10 +173,9 @@ impl Square {
             42..=50 => release(&name),
             51..=55 => extend(&name, Span(d.range(1, 8 * SECOND))),
             56..=65 => {
-                let present = known.map_or(1, |r| r.version);
                 let request = format!("a{}", d.below(4));
                 let Command::Amend(mut c) = amend(&name, &request, present, &[]) else { unreachable!("it is one") };
-                c.takes = takes;
+                (c.takes, c.ask) = (takes, asked(d));
                 at_version(Command::Amend(c), version)
             }
             66..=69 => undo(&name),
@@ -183,6 +194,42 @@ impl Square {
                 at_version(Command::SetSupply(c), version)
             }
             77 | 78 => Command::Forget { before: vec![(res(RESOURCES[d.below(3) as usize]), d.below(4) as i32)] },
+            80..=84 => {
+                let until = self.clock.now().plus(Span(d.range(-SECOND, 9 * SECOND)));
+                let rows = [0, 1].map(|_| (d.range(0, 5), until, d.once_in(3).then(|| d.range(5, 40))));
+                let by = ["vip", "web"][d.below(2) as usize];
+                let mut command =
+                    allocate(&format!("q{number}"), by, RESOURCES[d.below(3) as usize], d.below(2) as i32, &rows);
+                if let Command::SetAllocation(c) = &mut command {
+                    c.buckets.iter_mut().for_each(|b| b.standing = STANDING);
+                }
+                at_version(command, version)
+            }
+            85..=87 => {
+                let until = self.clock.now().plus(Span(d.range(-SECOND, 9 * SECOND)));
+                let id = format!("o{}", d.below(20));
+                let (a, b) = (d.below(BUCKETS as u64) as i32, d.below(BUCKETS as u64) as i32);
+                let envelope =
+                    [(RESOURCES[0], a, d.range(1, 4)), (RESOURCES[1 + d.below(2) as usize], b, d.range(1, 4))];
+                let mut command = approve(&id, &format!("{id} {}", d.below(2)), &envelope, until);
+                if let Command::ApproveOffer(c) = &mut command {
+                    c.standing.fill(STANDING);
+                }
+                at_version(command, version)
+            }
+            88 => close_offer(&format!("o{}", d.below(20))),
+            89..=94 => mark(&name, present, !at_risk),
+            95..=101 => {
+                let Command::Repromise(mut c) = repromise(&name, present, d.range(0, 3) as i32, &[]) else {
+                    unreachable!("it is one")
+                };
+                c.takes = takes;
+                at_version(Command::Repromise(c), version)
+            }
+            102 => fix(&name, !d.once_in(3)),
+            103 => ship(&name, BEGIN),
+            104..=106 => deliver(&name, d.range(-1, 4) as i32),
+            107..=109 => count(&[(COUNTED, d.range(1, 4))]),
             _ => {
                 let dropped: &[&str] = if d.once_in(3) { &["never set"] } else { &[] };
                 network(version, &format!("document {}", d.below(6)), dropped)
@@ -221,7 +268,21 @@ impl Square {
         let found = self.reservations(&third).await?;
         let by_rules: BTreeMap<_, _> = history.state.reservations().map(|r| (r.id.clone(), Arc::clone(r))).collect();
         same("the reservations", &by_rules.into_values().collect::<Vec<_>>(), &found)?;
-        same("drifts", &Vec::new(), &history.state.audit_against(found.iter().map(|r| &**r)))?;
+        let drifts = history.state.audit_against(found.iter().map(|r| &**r));
+        same("drifts", &Vec::new(), &but_for(drifts, &history.forgotten))?;
+
+        let mut tallies = self.tallies(&third).await?;
+        let counted = tallies.remove(COUNTED).unwrap_or_default();
+        same("what is counted", &summed(history.state.tallies()), &tallies)?;
+        let (told, unknown) =
+            issued.iter().fold((0, 0), |(told, unknown), issued| match (&issued.command, &issued.outcome) {
+                (Command::Count(c), Ok(_)) => (told + c[0].1, unknown),
+                (Command::Count(c), Err(LedgerError::OutcomeUnknown(_))) => (told, unknown + c[0].1),
+                _ => (told, unknown),
+            });
+        if !(told..=told + unknown).contains(&counted) {
+            return Err(format!("{counted} were counted, {told} were told to be, of {unknown} nobody knows"));
+        }
         Ok(feed.len())
     }
 
@@ -240,6 +301,19 @@ impl Square {
             let Some(last) = page.last() else { return Ok(feed) };
             after = last.seq;
             feed.extend(page);
+        }
+    }
+
+    async fn tallies(&self, ledger: &RedisLedger) -> Result<BTreeMap<String, i64>, String> {
+        let begun = Instant::now();
+        loop {
+            match ledger.tallies(&self.network, "").await {
+                Ok(tallies) => return Ok(summed(tallies.iter().map(|(name, sum)| (name, *sum)))),
+                Err(LedgerError::Unavailable(_)) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+                Err(e) => return Err(e.to_string()),
+            }
         }
     }
 
@@ -269,6 +343,8 @@ struct History {
     versions: BTreeSet<i64>,
     /// What the clock shows at the end.
     clock: Moment,
+    /// Buckets that were forgotten with units used up in them.
+    forgotten: BTreeSet<(ResourceId, i32)>,
     /// The places of the commands, as they were given, that an entry tells of.
     made: BTreeSet<usize>,
 }
@@ -282,6 +358,7 @@ impl History {
             undone: Vec::new(),
             versions: BTreeSet::from([0]),
             clock,
+            forgotten: BTreeSet::new(),
             made: BTreeSet::new(),
         };
         let mut last = Moment::MIN;
@@ -305,8 +382,8 @@ impl History {
         let is_expiry =
             entry.changes.iter().any(|c| matches!(c, Change::Reservation(r) if r.state == reservation::State::Expired));
         if is_expiry {
-            let changes = rules::expire(&mut self.state, entry.at, usize::MAX);
-            return same("what ends by itself", &normal(changes)?, &found);
+            let expired = rules::expire(&mut self.state, entry.at, usize::MAX);
+            return same("what ends by itself", &normal(expired.changes)?, &found);
         }
         if self.state.next_due().is_some_and(|due| due <= entry.at) {
             return Err("what was due was not given back before".to_owned());
@@ -323,6 +400,7 @@ impl History {
             };
             if same_outcome && normal(applied.changes)? == found {
                 self.made.insert(place);
+                self.forgotten.extend(used_up(&self.state).difference(&used_up(&after)).cloned());
                 self.state = after;
                 return Ok(());
             }
@@ -347,15 +425,18 @@ impl History {
         for change in &entry.changes {
             match change {
                 Change::Bucket { resource, index, level } => {
-                    if level.balance(STANDING) < 0 {
-                        return Err(format!("the balance of {resource}:{index} is {}", level.balance(STANDING)));
+                    if level.balance(STANDING, entry.at) < 0 {
+                        return Err(format!(
+                            "the balance of {resource}:{index} is {}",
+                            level.balance(STANDING, entry.at)
+                        ));
                     }
                     self.levels.entry((resource.clone(), *index)).or_default().push(level.clone());
                 }
                 Change::Reservation(r) => self.reservations.entry(r.id.clone()).or_default().push(Arc::clone(r)),
                 Change::Undone(r) => self.undone.push(Arc::clone(r)),
                 Change::Network { version, .. } => drop(self.versions.insert(*version)),
-                Change::Forgotten { .. } => {}
+                Change::Offer(_) | Change::Forgotten { .. } => {}
             }
         }
         Ok(())
@@ -382,7 +463,9 @@ impl History {
                 if !self.ever_was(r) {
                     return about("it never was so");
                 }
-                if *repeated && r.version == 1 && self.undone.contains(r) {
+                // Who finds that a thing is so already has had a look, and no more; a repeat of the request relies on it.
+                let relies = matches!(command, Command::Hold(_) | Command::Recall { .. });
+                if relies && *repeated && r.version == 1 && self.undone.contains(r) {
                     return about("it was undone though somebody was told of it");
                 }
             }

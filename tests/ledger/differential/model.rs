@@ -1,10 +1,9 @@
 //! What must be true of one network, by the rules alone, driven as the embedded ledger drives them: expiry first and as an entry of its
 //! own, then the command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use surety::domain::bucket::BucketLevel;
 use surety::domain::id::{ReservationId, ResourceId};
 use surety::domain::limits::REQUEST_ID_DAYS;
 use surety::domain::reservation::Reservation;
@@ -13,6 +12,8 @@ use surety::ledger::LedgerError;
 use surety::ledger::command::{Command, Outcome};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::rules::{self, Adjustment, State};
+
+use crate::support::used_up;
 
 /// How long the store remembers a request id after its end. Rule 20 asks for 30 days; both sides keep this, to the microsecond.
 pub const KEEP: Span = Span::days(REQUEST_ID_DAYS);
@@ -30,23 +31,22 @@ pub struct Model {
     pub log: Vec<Entry>,
     /// The newest command made what was due at once: its hold is of no length.
     pub is_due: bool,
+    /// Buckets that were forgotten with units used up in them.
+    pub forgotten: BTreeSet<(ResourceId, i32)>,
     /// The request ids of all adjustments, kept or forgotten.
     adjusted: BTreeMap<ReservationId, ()>,
 }
 
 impl Model {
-    pub fn new(known: bool, begin: Moment, pools: &[(ResourceId, i32, BucketLevel)]) -> Model {
-        let mut state = State::new();
-        for (resource, index, level) in pools {
-            state.put_level(resource, *index, level.clone());
-        }
+    pub fn new(known: bool, begin: Moment) -> Model {
         Model {
-            state,
+            state: State::new(),
             known,
             clock: begin,
             last: Moment::MIN,
             log: Vec::new(),
             is_due: false,
+            forgotten: BTreeSet::new(),
             adjusted: BTreeMap::new(),
         }
     }
@@ -72,8 +72,9 @@ impl Model {
             return Err(LedgerError::UnknownNetwork);
         }
         self.settle();
-        let now = self.now();
+        let (now, before) = (self.now(), used_up(&self.state));
         let applied = rules::apply(&mut self.state, command, now);
+        self.forgotten.extend(before.difference(&used_up(&self.state)).cloned());
         self.known |= !applied.changes.is_empty();
         if let Some(adjustment) = &applied.adjustment {
             self.adjusted.insert(adjustment.request_id.clone(), ());
@@ -87,8 +88,8 @@ impl Model {
     /// Gives back what is due and forgets what ended long enough ago.
     fn settle(&mut self) {
         let now = self.now();
-        let changes = rules::expire(&mut self.state, now, usize::MAX);
-        self.note(changes);
+        let expired = rules::expire(&mut self.state, now, usize::MAX);
+        self.note(expired.changes);
         // The store forgets at the very instant, a state in memory just after it.
         self.state.trim(now, Span(KEEP.0 - 1));
     }

@@ -1,5 +1,6 @@
 //! Plays a sequence to Redis ledgers and to the model, and compares after each step.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use surety::domain::reservation::{Reservation, State};
 use surety::ledger::command::{Command, Outcome};
 use surety::ledger::feed::Change;
 use surety::ledger::redis::{Address, Durability, RedisConfig, RedisLedger, StoreClock};
-use surety::ledger::{Ledger, LedgerError, ReservationFilter};
+use surety::ledger::{Ledger, LedgerError, ReservationFilter, tally};
 
 use super::compare::{same, same_answer, same_entries, same_levels, same_store};
 use super::model::Model;
@@ -37,8 +38,8 @@ pub enum Weather {
     Calm,
     /// Scripts are thrown away before every few commands. Where that hits a call twice, commands may be turned away.
     Forgetful,
-    /// Calls are answered by their second run. All outcomes are as ever, but for an adjustment without a request id: it may be unknown,
-    /// though it was made.
+    /// Calls are answered by their second run. All outcomes are as ever, but for what has no id by which it could be found out (an adjustment or an
+    /// allocation without one, what is counted): it may be unknown, though it was made.
     Repeating,
     /// Answers are lost, with the connection, and calls sent again: as above, and commands may be turned away.
     Leaky,
@@ -55,9 +56,12 @@ impl Weather {
     fn may_keep_secret(self, command: &Command) -> bool {
         match self {
             Weather::Calm | Weather::Forgetful => false,
-            Weather::Repeating | Weather::Leaky => {
-                matches!(command, Command::AdjustSupply(c) if c.request_id.is_none())
-            }
+            Weather::Repeating | Weather::Leaky => match command {
+                Command::AdjustSupply(c) => c.request_id.is_none(),
+                Command::SetAllocation(c) => c.request_id.is_none(),
+                Command::Count(_) => true,
+                _ => false,
+            },
             // It is answers that are lost, so calls are made.
             Weather::Lossy => true,
         }
@@ -92,12 +96,6 @@ struct Play<'a> {
 /// Plays the sequence on an empty database. An error says where the two first differed.
 pub async fn play(stage: &Stage, plan: &Plan) -> Result<Tally, String> {
     empty(stage).await;
-    for (resource, index, level) in &plan.pools {
-        let key = format!("{{surety:{}}}:buckets", plan.network);
-        let field = format!("{resource}:{index}");
-        let value = raw_level(level);
-        (stage.client)().call(&[b"HSET", key.as_bytes(), field.as_bytes(), &value]).map_err(|e| e.to_string())?;
-    }
     let clock = Arc::new(ManualClock::at(BEGIN));
     let mut servers = Vec::new();
     for _ in 0..plan.servers {
@@ -132,18 +130,6 @@ pub async fn empty(stage: &Stage) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(answer(client.call(&["FLUSHDB"])), "OK");
-}
-
-/// A bucket as the store has it, written without the code under test.
-fn raw_level(level: &surety::domain::bucket::BucketLevel) -> Vec<u8> {
-    let numbers = [level.set.unwrap_or(-1), level.held, level.confirmed, level.fulfilled];
-    let mut bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
-    for pool in level.pools() {
-        bytes.extend(pool.left.to_be_bytes());
-        bytes.extend(pool.pool.to_string().as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// A server of its own on the store, followed from its beginning.
@@ -227,6 +213,8 @@ impl Play<'_> {
                 Command::Hold(_) => true,
                 Command::Amend(c) => c.request_id.is_some(),
                 Command::AdjustSupply(c) => c.request_id.is_some(),
+                Command::SetAllocation(c) => c.request_id.is_some(),
+                Command::ApproveOffer(_) => true,
                 _ => false,
             };
             if finds_out {
@@ -297,7 +285,7 @@ impl Play<'_> {
 
     /// Compares everything that can be read.
     async fn check(&mut self) -> Result<(), String> {
-        let drifts = self.model.state.audit();
+        let drifts = but_for(self.model.state.audit(), &self.model.forgotten);
         same("drifts of the model", &Vec::new(), &drifts)?;
         let ledger = Arc::clone(&self.servers[0].ledger);
         let networks = self.certainly(async || ledger.networks().await).await?;
@@ -317,6 +305,7 @@ impl Play<'_> {
         self.servers[last].witness = fresh;
         self.check_follower(last).await?;
         self.check_reservations().await?;
+        self.check_tallies().await?;
         self.check_feed().await
     }
 
@@ -353,12 +342,32 @@ impl Play<'_> {
         same_entries(&format!("{what}: what it was told"), &self.model.log[begin..], &told.entries)
     }
 
+    async fn check_tallies(&self) -> Result<(), String> {
+        let all = summed(self.model.state.tallies());
+        for server in &self.servers {
+            for prefix in ["", tally::SCORE, tally::OFFER] {
+                let ask = async || server.ledger.tallies(&self.plan.network, prefix).await;
+                let found = self.certainly(ask).await?;
+                let expected: BTreeMap<String, i64> = all
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(prefix))
+                    .map(|(name, sum)| (name.clone(), *sum))
+                    .collect();
+                let found = summed(found.iter().map(|(name, sum)| (name, *sum)));
+                same(&format!("tallies by '{prefix}'"), &expected, &found)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn check_reservations(&self) -> Result<(), String> {
         let all: Vec<Arc<Reservation>> = self.model.reservations().into_values().collect();
         let filters = [
             ReservationFilter::default(),
-            ReservationFilter { resource: Some(res("a")), ..ReservationFilter::default() },
+            ReservationFilter { resources: vec![res("a")], ..ReservationFilter::default() },
             ReservationFilter { state: Some(State::Expired), ..ReservationFilter::default() },
+            ReservationFilter { at_risk: true, ..ReservationFilter::default() },
+            ReservationFilter { live: true, ..ReservationFilter::default() },
         ];
         for filter in filters {
             let expected: Vec<Arc<Reservation>> = all.iter().filter(|r| filter.matches(r)).cloned().collect();
@@ -419,6 +428,14 @@ fn looks_at_capacity(command: &Command) -> bool {
         | Command::Extend { .. }
         | Command::Amend(_)
         | Command::Undo { .. }
+        | Command::SetAllocation(_)
+        | Command::ApproveOffer(_)
+        | Command::CloseOffer { .. }
+        | Command::Mark { .. }
+        | Command::Repromise(_)
+        | Command::Fix { .. }
+        | Command::Fulfil(_)
+        | Command::Count(_)
         | Command::ApplyNetwork(_) => false,
     }
 }

@@ -1,19 +1,21 @@
 //! Random sequences of commands and turns of the clock. All of one is thrown before anything is run, on the model alone, so that it can be
 //! run again with parts of it left out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use surety::domain::answer::{Alternative, AlternativeKind, Answer, Bottleneck, Promise, Shipment, Verdict};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
-use surety::domain::bucket::{BucketLevel, PoolLevel};
 use surety::domain::draw::{Pool, Take};
 use surety::domain::id::{NetworkId, ReservationId, ResourceId};
 use surety::domain::limits::MAX_UNITS;
+use surety::domain::offer::Envelope;
 use surety::domain::reservation::Fingerprint;
 use surety::domain::time::{Day, Moment, SECOND, Span};
 use surety::ledger::command::{
-    AdjustSupply, Amend, ApplyNetwork, Command, Confirm, Hold, Retake, SetSupply, SupplyRun,
+    AdjustSupply, Allocation, Amend, ApplyNetwork, ApproveOffer, Command, Confirm, Fulfil, Hold, Repromise, Retake,
+    SetAllocation, SetSupply, SupplyRun,
 };
 
 use super::model::{KEEP, Model};
@@ -33,8 +35,6 @@ pub struct Plan {
     pub network: NetworkId,
     /// One, or two that take turns.
     pub servers: usize,
-    /// Buckets that have pools before anything is run: no command makes any yet.
-    pub pools: Vec<(ResourceId, i32, BucketLevel)>,
     pub steps: Vec<Step>,
 }
 
@@ -54,23 +54,22 @@ impl Plan {
     }
 
     pub fn model(&self) -> Model {
-        Model::new(self.is_default(), BEGIN, &self.pools)
+        Model::new(self.is_default(), BEGIN)
     }
 
     /// These commands, by one server on `default`.
     pub fn of(commands: Vec<Command>) -> Plan {
         let steps = commands.into_iter().map(|command| Step::Run { server: 0, command }).collect();
-        Plan { network: NetworkId::default_network(), servers: 1, pools: Vec::new(), steps }
+        Plan { network: NetworkId::default_network(), servers: 1, steps }
     }
 
     /// Throws a sequence of so many steps.
     pub fn thrown(seed: u64, length: u64) -> Plan {
         let mut d = Dice::seeded(seed);
         let network = if d.once_in(2) { "default".to_owned() } else { format!("n{seed}") };
-        let pools = if d.once_in(2) { pools(&mut d) } else { Vec::new() };
         let servers = if d.once_in(2) { 1 } else { 2 };
         let network = NetworkId::new(&network).expect("a name");
-        let mut plan = Plan { network, servers, pools, steps: Vec::new() };
+        let mut plan = Plan { network, servers, steps: Vec::new() };
         // With two servers a poll of one may be on its way with the clock as it was, while the other goes on.
         let backwards = servers == 1 && d.once_in(4);
         let mut model = plan.model();
@@ -101,37 +100,6 @@ impl Plan {
     }
 }
 
-fn pools(d: &mut Dice) -> Vec<(ResourceId, i32, BucketLevel)> {
-    let mut all = Vec::new();
-    for name in RESOURCES {
-        for index in FIRST..FIRST + BUCKETS as i32 {
-            let mut of_bucket = Vec::new();
-            for pool in [1, 2] {
-                if d.once_in(2) {
-                    continue;
-                }
-                let left = if d.once_in(10) { MAX_UNITS / 2 } else { d.range(0, 6) };
-                of_bucket.push(PoolLevel { pool: pool_of(pool), left });
-            }
-            if !of_bucket.is_empty() {
-                // Now and then more is set aside than there is.
-                let set = d.maybe(|d| d.range(0, 20));
-                let pools = Some(Box::new(of_bucket));
-                all.push((res(name), index, BucketLevel { set, pools, ..BucketLevel::default() }));
-            }
-        }
-    }
-    all
-}
-
-fn pool_of(pool: u64) -> Pool {
-    match pool {
-        1 => Pool::Channel("vip".into()),
-        2 => Pool::Offer("a/b ß".into()),
-        _ => Pool::Common,
-    }
-}
-
 fn turn(d: &mut Dice, model: &Model, backwards: bool) -> Moment {
     let now = model.now();
     let due = model.state.next_due().unwrap_or(now);
@@ -158,7 +126,7 @@ fn command(d: &mut Dice, model: &Model) -> Command {
         return first_network();
     }
     let version = if d.once_in(12) { present + d.range(-1, 2) } else { present };
-    match d.below(100) {
+    match d.below(150) {
         0..=27 => hold(d, model, version),
         28..=40 => confirm(d, model, version),
         41..=50 => {
@@ -186,6 +154,23 @@ fn command(d: &mut Dice, model: &Model) -> Command {
             let before = some_resources(d);
             let before = before.into_iter().map(|r| (r, if d.once_in(8) { i32::MAX } else { index(d) + 1 }));
             Command::Forget { before: before.collect() }
+        }
+        100..=111 => allocate(d, model, version),
+        112..=117 => approve(d, model, version),
+        118..=120 => Command::CloseOffer { id: offer_name(d) },
+        121..=127 => {
+            let id = id(d, model);
+            let known = model.state.reservation(&id);
+            let (present, marked) = known.map_or((1, false), |r| (r.version, r.at_risk));
+            let version = if d.once_in(8) { present + d.range(-1, 2) } else { present };
+            Command::Mark { id, version, at_risk: if d.once_in(4) { marked } else { !marked } }
+        }
+        128..=135 => repromise(d, model, version),
+        136..=138 => Command::Fix { id: id(d, model), fixed: !d.once_in(3), reason: "a wedding ⚭".into() },
+        139..=143 => fulfil(d, model),
+        144..=147 => {
+            let names = ["lost\t20900\t\t\tquotes\tü 2", "score\t20900\tvip\ta/b ß\tpromised", "x"];
+            Command::Count(d.some(3, |d| (names[d.below(3) as usize].into(), d.range(-3, 9))))
         }
         _ => Command::Tick,
     }
@@ -302,6 +287,88 @@ fn some_resources(d: &mut Dice) -> Vec<ResourceId> {
     names.filter(|_| d.once_in(2)).map(res).collect()
 }
 
+/// What is set aside in a bucket is mostly a few units, so that commands meet; and mostly for some seconds, so that it goes back.
+fn allocate(d: &mut Dice, model: &Model, network_version: i64) -> Command {
+    let request_id = if d.once_in(3) { None } else { Some(rid(["q0", "q1", "s0"][d.below(3) as usize])) };
+    let channel = ["vip", "web ✆"][d.below(2) as usize];
+    let buckets = (0..=d.below(3)).map(|_| Allocation {
+        standing: standing(d),
+        units: units(d),
+        release_at: release_at(d, model),
+        most: d.once_in(3).then(|| if d.once_in(12) { MAX_UNITS } else { d.range(0, 12) }),
+    });
+    let buckets = buckets.collect();
+    Command::SetAllocation(Box::new(SetAllocation {
+        request_id,
+        fingerprint: Fingerprint(u128::from(d.below(6) / 5)),
+        network_version,
+        channel: channel.into(),
+        resource: resource(d),
+        first: index(d),
+        buckets,
+    }))
+}
+
+fn approve(d: &mut Dice, model: &Model, network_version: i64) -> Command {
+    // Each bucket once.
+    let once: BTreeMap<(ResourceId, i32), i64> =
+        d.some(4, |d| ((resource(d), index(d)), units(d))).into_iter().collect();
+    let name = offer_name(d);
+    let request = if d.once_in(6) { "another" } else { "request" };
+    let mut offer = offer_of(&name, &format!("{request} of {name}"), &[]);
+    offer.envelope =
+        once.iter().map(|((r, index), units)| Envelope { resource: r.clone(), index: *index, units: *units }).collect();
+    Command::ApproveOffer(Box::new(ApproveOffer {
+        network_version,
+        standing: once.iter().map(|_| standing(d)).collect(),
+        release_at: once.iter().map(|_| release_at(d, model)).collect(),
+        offer: Arc::new(offer),
+    }))
+}
+
+fn units(d: &mut Dice) -> i64 {
+    if d.once_in(20) { MAX_UNITS / 2 } else { d.range(0, 7) }
+}
+
+fn release_at(d: &mut Dice, model: &Model) -> Moment {
+    match d.below(8) {
+        0 => Moment(model.now().0 - d.range(0, 2)),
+        1 | 2 => model.now().plus(Span(d.range(1, 9 * SECOND))),
+        _ => model.now().plus(Span::days(d.range(1, 40))),
+    }
+}
+
+/// Some are approved again and again, and closed: what is left of them are names.
+fn offer_name(d: &mut Dice) -> Arc<str> {
+    match d.below(4) {
+        0 => "sale".into(),
+        1 => "a/b ß".into(),
+        _ => format!("o{}", d.below(20)).into(),
+    }
+}
+
+fn repromise(d: &mut Dice, model: &Model, network_version: i64) -> Command {
+    let id = id(d, model);
+    let present = model.state.reservation(&id).map_or(1, |r| r.version);
+    Command::Repromise(Box::new(Repromise {
+        id,
+        version: if d.once_in(8) { present + d.range(-1, 2) } else { present },
+        network_version,
+        promise: promise(d, model),
+        takes: takes(d, model),
+    }))
+}
+
+fn fulfil(d: &mut Dice, model: &Model) -> Command {
+    let day = Day(20_898 + d.range(0, 30) as i32);
+    Command::Fulfil(Box::new(Fulfil {
+        id: id(d, model),
+        shipped_at: d.maybe(|d| Moment(BEGIN.0 + d.range(0, 2))),
+        delivered: d.maybe(|d| (Moment(BEGIN.0 + d.range(0, 2)), day)),
+        ways: d.some(2, |d| (["site", "ü"][d.below(2) as usize].into(), "north".into(), "".into())),
+    }))
+}
+
 fn takes(d: &mut Dice, model: &Model) -> Vec<Take> {
     d.some(4, |d| {
         let units = if d.once_in(40) { large(d) } else { d.range(1, 5) };
@@ -309,10 +376,11 @@ fn takes(d: &mut Dice, model: &Model) -> Vec<Take> {
         // Mostly from pools that there are, and with what is in them.
         let level = model.state.level(&draw.resource, draw.index);
         match level.map(|l| l.pools()).unwrap_or_default() {
-            [] if d.once_in(24) => draw.pool = pool_of(1 + d.below(2)),
-            [first, ..] if d.once_in(2) => {
-                draw.pool = first.pool.clone();
-                draw.units = first.left.clamp(1, units);
+            [] if d.once_in(24) => draw.pool = Pool::Offer(offer_name(d)),
+            pools @ [..] if !pools.is_empty() && d.once_in(2) => {
+                let own = &pools[d.below(pools.len() as u64) as usize];
+                draw.pool = own.pool.clone();
+                draw.units = own.left(model.now()).clamp(1, units);
             }
             _ => {}
         }
@@ -382,8 +450,8 @@ fn ask(d: &mut Dice) -> Arc<Ask> {
     };
     let shipments = if d.once_in(2) { Shipments::Together } else { Shipments::Split };
     let text = |d: &mut Dice, text: &str| d.maybe(|_| Arc::from(text));
-    let (service, channel, offer) = (text(d, "express"), text(d, "vip"), text(d, "sale"));
-    Arc::new(Ask { lines: lines(d), destination, when, service, channel, offer, shipments })
+    let (service, channel, offer) = (text(d, "express"), text(d, "vip"), d.maybe(offer_name));
+    Arc::new(Ask { lines: lines(d), destination, when, service, channel, offer, shipments, min_confidence: None })
 }
 
 /// One whose `order_by` is near, so that late confirmations are sometimes too late.
@@ -399,7 +467,15 @@ fn promise(d: &mut Dice, model: &Model) -> Arc<Promise> {
         arrives_by,
         date,
     });
-    Arc::new(Promise { date, arrives_from: order_by, arrives_by, ships_at: order_by, order_by, shipments })
+    Arc::new(Promise {
+        date,
+        arrives_from: order_by,
+        arrives_by,
+        ships_at: order_by,
+        order_by,
+        shipments,
+        confidence: None,
+    })
 }
 
 fn bottlenecks(d: &mut Dice) -> Vec<Bottleneck> {
@@ -417,9 +493,6 @@ fn bottlenecks(d: &mut Dice) -> Vec<Bottleneck> {
 /// A sequence in a few words a step.
 pub fn show(plan: &Plan) -> String {
     let mut text = format!("network {}, {} servers\n", plan.network, plan.servers);
-    for (resource, index, level) in &plan.pools {
-        let _written = writeln!(text, "  before: {resource}:{index} {level:?}");
-    }
     for step in &plan.steps {
         let _written = match step {
             Step::Run { server, command } => writeln!(text, "  server {server}: {}", brief(command)),

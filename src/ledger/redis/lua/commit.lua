@@ -3,31 +3,39 @@
 -- KEYS  as in open.lua
 -- ARGV  1 to 8 as in open.lua
 --       9 number of buckets, 10 of reservations, 11 of steps that the batch names
---       12 the plan: the steps in binary (below)   13 names of pools, one a line; '' for none
+--       12 the plan: the steps in binary (below)   13 names of pools, channels and tallies, one a line, numbered from 1 on; '' for none
 --       then the buckets' names, the reservations' ids, and the steps' own texts, in their order
 -- The plan: a byte for the kind of each step, then
---       1 a reservation's step: flags (1 it is new, 2 it has a last instant, 4 it rests on a version of the network,
---         8 it removes the reservation, 16 draws are tested), what becomes of its end (0 nothing, 1 now + hold, 2 none,
---         3 its request id is remembered from now on), the side that gives and the one that takes (2 held, 3 confirmed), 2-byte
---         number of the reservation, 8-byte version, last instant and hold, 2-byte counts of gives and takes; then each
---         give (4-byte bucket, 2-byte pool, 8-byte units) and take (the same, and 8-byte standing units). Texts: what is expected (its
---         fingerprint if it is new, else the 44 bytes it begins with) and the new value but for its stamp and mark.
+--       1 a reservation's step: flags (1 it is new, 2 it has a last instant, 4 it rests on a version of the network, 8 it removes the
+--         reservation, 16 draws are tested, 32 it joins those at risk, 64 it leaves them), what becomes of its end (0 nothing,
+--         1 now + hold, 2 none, 3 its request id is remembered from now on), the side that gives and the one that takes (2 held,
+--         3 confirmed, 4 fulfilled), 2-byte number of the reservation, 8-byte version, last instant and hold, 2-byte counts of gives and
+--         takes, names of the channels that give and take (0: none), count of tallies; then each give (4-byte bucket, 2-byte name of
+--         its pool or 0, 8-byte units), take (the same, and 8-byte standing units; where they are tested, the least of a bucket's, its
+--         takes following each other, each pool once) and tally (4-byte name, 8-byte number). Texts: what is expected (its fingerprint
+--         if it is new, else the 44 bytes it begins with) and the new value but for its stamp and mark.
 --       2 a repeat is told what there is: 2-byte reservation. Texts: its fingerprint.
 --       3 supply is set: 8-byte version, a byte (1: only where none was set), 4-byte count; each: bucket, 8-byte units.
 --       4 supply is changed: version, a byte (1: it has a request id), count, 8-byte change; each: bucket, 8-byte
 --         standing units. Texts, where it has a request id: the id, its fingerprint, the record.
 --       5 nothing: only what is due is given back.
+--       6 units are set aside: version, a byte (0 for a channel; 1 for a channel, and it has a request id; 2 for an offer), 2-byte names
+--         of the pool and of the channel (0: none), count; each: bucket, 8-byte standing units, units, release_at and most (-1: none).
+--         Texts: of a request id as of 4; of an offer its id, and its value but for stamp and mark.
+--       7 an offer is closed: 2-byte name of its pool, count; each: bucket. Texts: its id, the 44 bytes it is expected to begin with,
+--         its new value but for stamp and mark.
+--       8 something is counted: count; each: 4-byte name, 8-byte number.
 -- Returns {'done', at, first, last, version, due, codes, before, extras, feed}
 --       codes: a letter a step: A it was made, and is entry first, first + 1, ... of the feed; O there was nothing to change;
 --       P another reservation (or the same request's) is there: its value is in extras; N there is none;
 --       S a bucket is short: in extras their number and, for each, its number in the batch and its level;
---       W it rests on another version of the network; L its last instant is over.
---       extras of 3: the number of buckets that were set; of 4: the levels in a row.
+--       W it rests on another version of the network; L its last instant is over; M there are as many offers as may be.
+--       extras of 3: the number of buckets that were set; of 4, and of 6 for a channel: the levels in a row.
 --       before: the levels of the batch's buckets before it, in a row; '' if nothing was made.
 --       {'again', at, first, last, version, due, codes, '', extras, feed} when this very call was made before: at, first, codes
 --       and extras are those of the first time; its entries are in the feed.
 -- Invariants
---       No draw makes a balance, or a pool, negative. Draws go back once, as a value is replaced by exactly who knows it.
+--       No draw makes a balance, a pool or what a channel may draw negative, and nothing is set aside that is not there. Draws go back once, as a value is replaced by exactly who knows it.
 
 if again then
   local instant, first, codes, extras = string.match(again, '^(%d+) (%d+) (%a*) ?(.*)$')
@@ -35,16 +43,17 @@ if again then
   return {'again', instant, first, last, number(version), due, codes, '', extras, feed}
 end
 
+local OFFERS = 10000 -- MAX_OFFERS
 local buckets, reservations, steps = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local plan, text = ARGV[12], 13 + buckets + reservations
-local pools = {[0] = ''}
-for name in string.gmatch(ARGV[13], '[^\n]+') do pools[#pools + 1] = name end
+local names = {}
+for name in string.gmatch(ARGV[13], '[^\n]+') do names[#names + 1] = name end
 local raw = get(KEYS[2], ARGV, 14, 13 + buckets)
 local values = get(KEYS[3], ARGV, 14 + buckets, text)
 local levels, dirty, rewritten = {}, {}, {}
 for i = 1, buckets do levels[i] = read_level(raw[i]) end
 local codes, extras, data, made = {}, {}, {}, 0
-local ids, ends, endless, removed = {}, {}, {}, {}
+local ids, ends, endless, removed, at_risk, sums = {}, {}, {}, {}, {}, {}
 local instants = {}
 local stamp = at .. ARGV[6]
 local pos, kind = 1, nil
@@ -69,11 +78,56 @@ local function tell(r, fingerprint)
   return 'P'
 end
 
+local function tally(n, by)
+  local name = names[n]
+  sums[name] = (sums[name] or 0) + by
+end
+
+local function left(p) return now < p[4] and math.max(0, p[2] - p[3]) or 0 end
+
+local function balance(l, standing)
+  local rest = (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4]
+  if l.pools then
+    for _, p in ipairs(l.pools) do rest = rest - left(p) end
+  end
+  return rest
+end
+
+-- Whether a bucket of which something is known of pools or channels can give all takes of it, of which the first is at `from`.
+-- Units of a pool that was released, or is not there, are common.
+local function can_give(l, by, from, takes)
+  local bucket, pool, units, standing, p = unbin('>I4Hll', plan, from)
+  local rest, b, common, all = balance(l, standing), bucket, 0, 0
+  if rest < 0 then return false end
+  while b == bucket do
+    all = all + units
+    local mine = pool > 0 and own(l.pools, names[pool])
+    if not mine or mine[4] <= now then
+      common = common + units
+    elseif units > left(mine) then
+      return false
+    end
+    takes = takes - 1
+    if takes == 0 then break end
+    b, pool, units, standing, p = unbin('>I4Hll', plan, p)
+  end
+  local channel = by and own(l.channels, by)
+  return common <= rest and (not channel or channel[3] < 0 or all <= math.max(0, channel[3] - channel[2]))
+end
+
+local function copy(list)
+  if not list then return nil end
+  local c = {}
+  for i, share in ipairs(list) do c[i] = {unpack(share)} end
+  return c
+end
+
 local function reservation()
-  local flags, ending, from, to, r, on, latest, hold, gives, takes
-  flags, ending, from, to, r, on, latest, hold, gives, takes, pos = unbin('>BBBBHlllHH', plan, pos)
+  local flags, ending, from, to, r, on, latest, hold, gives, takes, giver, taker, tallies
+  flags, ending, from, to, r, on, latest, hold, gives, takes, giver, taker, tallies, pos = unbin('>BBBBHlllHHHHH', plan, pos)
   local gave, took = pos, pos + 14 * gives
-  pos = took + 22 * takes
+  local counted = took + 22 * takes
+  pos = counted + 12 * tallies
   local expected, value = ARGV[text + 1], ARGV[text + 2]
   text = text + 2
   local present = values[r]
@@ -90,35 +144,41 @@ local function reservation()
   if flags % 4 >= 2 and now > latest then return 'L' end
   if flags % 8 >= 4 and on ~= version then return 'W' end
 
+  local tested, before = flags % 32 >= 16, {}
+  giver, taker = names[giver], names[taker]
   local b, pool, units, standing
   local p = gave
   for _ = 1, gives do
     b, pool, units, p = unbin('>I4Hl', plan, p)
-    give(levels[b], from, pools[pool], units)
+    local l = levels[b]
+    if tested and not before[b] then
+      before[b] = l
+      l = {l[1], l[2], l[3], l[4], pools = copy(l.pools), channels = copy(l.channels)}
+      levels[b] = l
+    end
+    give(l, from, names[pool], giver, units)
   end
-  if flags >= 16 then
-    local short
+  if tested then
+    local short, looked_at, want
     p = took
-    for _ = 1, takes do
+    for i = 1, takes do
+      local here = p
       b, pool, units, standing, p = unbin('>I4Hll', plan, p)
-      local l = levels[b]
-      local balance = (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4] - l.aside
-      local enough = balance >= units
-      if pool > 0 then
-        local own = own_pool(l, pools[pool])
-        enough = balance >= 0 and own and own[2] >= units
+      local l, enough = levels[b], true
+      if not l.pools and not l.channels then
+        want = b == looked_at and want + units or units
+        enough = (l[1] >= 0 and l[1] or standing) - l[2] - l[3] - l[4] >= want
+      elseif b ~= looked_at then
+        enough = can_give(l, taker, here, takes - i + 1)
       end
+      looked_at = b
       if not enough then
         short = short or {}
         if short[#short] ~= b then short[#short + 1] = b end
       end
     end
     if short then
-      p = gave
-      for _ = 1, gives do
-        b, pool, units, p = unbin('>I4Hl', plan, p)
-        take(levels[b], from, pools[pool], units)
-      end
+      for b, l in pairs(before) do levels[b] = l end
       extras[#extras + 1] = #short
       for _, b in ipairs(short) do
         extras[#extras + 1] = b
@@ -136,11 +196,17 @@ local function reservation()
   p = took
   for _ = 1, takes do
     b, pool, units, standing, p = unbin('>I4Hll', plan, p)
-    take(levels[b], to, pools[pool], units)
+    take(levels[b], to, names[pool], taker, units)
     dirty[b] = true
+  end
+  p = counted
+  for _ = 1, tallies do
+    b, units, p = unbin('>I4l', plan, p)
+    tally(b, units)
   end
 
   local id = ARGV[13 + buckets + r]
+  if flags >= 32 then at_risk[id] = flags < 64 end
   if flags % 16 >= 8 then
     value = present
     values[r], rewritten[r] = false, nil
@@ -191,6 +257,17 @@ end
 
 local adjustments, adjusted = {}, {}
 
+-- What a request did that was made before, if it was.
+local function remembered_adjustment(id)
+  return adjusted[id] or redis.call('HGET', KEYS[7], id)
+end
+
+local function remember_adjustment(id, fingerprint, record, made_levels)
+  local value = at .. fingerprint .. bin('>I4', #made_levels) .. made_levels .. record
+  adjusted[id] = value
+  adjustments[#adjustments + 1], adjustments[#adjustments + 2] = id, value
+end
+
 local function adjust_supply()
   local on, named, count, change, b, standing
   on, named, count, change, pos = unbin('>lBI4l', plan, pos)
@@ -200,7 +277,7 @@ local function adjust_supply()
   if named == 1 then
     id, fingerprint, record = ARGV[text + 1], ARGV[text + 2], ARGV[text + 3]
     text = text + 3
-    local known = adjusted[id] or redis.call('HGET', KEYS[7], id)
+    local known = remembered_adjustment(id)
     if known then
       extras[#extras + 1] = known
       return 'P'
@@ -217,12 +294,122 @@ local function adjust_supply()
   end
   after_ = row(after_, count)
   extras[#extras + 1] = after_
-  if named == 1 then
-    local value = at .. fingerprint .. bin('>I4', #after_) .. after_ .. record
-    adjusted[id] = value
-    adjustments[#adjustments + 1], adjustments[#adjustments + 2] = id, value
-  end
+  if named == 1 then remember_adjustment(id, fingerprint, record, after_) end
   return changed and 'A' or 'O'
+end
+
+local offers, offered, all_offers = {}, {}, nil
+
+local function known_offer(id)
+  if offers[id] == nil then offers[id] = redis.call('HGET', KEYS[8], id) end
+  return offers[id]
+end
+
+local function put_offer(id, value)
+  value = stamp .. value
+  offers[id] = value
+  offered[id] = value
+  data[#data + 1] = bin('>I4', #value)
+  data[#data + 1] = value
+end
+
+-- Of a pool as it is from now on; `most` of the channel, where one is named.
+local function reserve_of(b, pool, units, until_, raw, channel, most)
+  local l = levels[b]
+  local before = write_level(l)
+  local p = pool_of(l, pool)
+  if units == 0 then until_, raw = 0, ZEROS end
+  p[2], p[4], p[5] = math.min(9007199254740991, units), until_, raw
+  tidy_pool(l, pool)
+  if channel then
+    channel_of(l, channel)[3] = most
+    tidy_channel(l, channel)
+  end
+  local after_ = write_level(l)
+  if after_ == before then return false, after_ end
+  dirty[b] = true
+  return true, after_
+end
+
+local function set_aside()
+  local on, how, pool, channel, count
+  on, how, pool, channel, count, pos = unbin('>lBHHI4', plan, pos)
+  local begin = pos
+  pos = pos + 36 * count
+  pool, channel = names[pool], names[channel]
+  local id, fingerprint, record, known
+  if how == 1 then
+    id, fingerprint, record = ARGV[text + 1], ARGV[text + 2], ARGV[text + 3]
+    text = text + 3
+    known = remembered_adjustment(id)
+  elseif how == 2 then
+    id, record = ARGV[text + 1], ARGV[text + 2]
+    text = text + 2
+    known = known_offer(id)
+  end
+  if known then
+    extras[#extras + 1] = known
+    return 'P'
+  end
+  if on ~= version then return 'W' end
+  if how == 2 then
+    all_offers = all_offers or redis.call('HLEN', KEYS[8])
+    if all_offers >= OFFERS then return 'M' end
+  end
+  local b, standing, units, raw, most
+  local p, short = begin, {}
+  for _ = 1, count do
+    b, standing, units, raw, most, p = unbin('>I4llc8l', plan, p)
+    local l = levels[b]
+    local mine = own(l.pools, pool)
+    local more = (unbin('>l', raw)) > now and math.max(0, units - (mine and mine[3] or 0)) or 0
+    if mine then more = more - left(mine) end
+    if more > 0 and more > balance(l, standing) then short[#short + 1] = b end
+  end
+  if short[1] then
+    extras[#extras + 1] = #short
+    for _, b in ipairs(short) do
+      extras[#extras + 1] = b
+      extras[#extras + 1] = write_level(levels[b])
+    end
+    return 'S'
+  end
+  local changed, after_ = false, {}
+  p = begin
+  for i = 1, count do
+    b, standing, units, raw, most, p = unbin('>I4llc8l', plan, p)
+    local wrote, v = reserve_of(b, pool, units, (unbin('>l', raw)), raw, channel, most)
+    changed = changed or wrote
+    after_[i] = v
+  end
+  if how == 2 then
+    all_offers = all_offers + 1
+    put_offer(id, record)
+    return 'A'
+  end
+  after_ = row(after_, count)
+  extras[#extras + 1] = after_
+  if how == 1 then remember_adjustment(id, fingerprint, record, after_) end
+  return changed and 'A' or 'O'
+end
+
+local function close_offer()
+  local pool, count, b
+  pool, count, pos = unbin('>HI4', plan, pos)
+  local p = pos
+  pos = pos + 4 * count
+  local id, expected, value = ARGV[text + 1], ARGV[text + 2], ARGV[text + 3]
+  text = text + 3
+  local present = known_offer(id)
+  if not present then return 'N' end
+  if string.sub(present, 1, 44) ~= expected then return 'P' end
+  pool = names[pool]
+  for _ = 1, count do
+    b, p = unbin('>I4', plan, p)
+    if own(levels[b].pools, pool) then reserve_of(b, pool, 0, 0, ZEROS) end
+  end
+  put_offer(id, value)
+  return 'A'
 end
 
 for s = 1, steps do
@@ -239,6 +426,18 @@ for s = 1, steps do
     code = set_supply()
   elseif kind == 4 then
     code = adjust_supply()
+  elseif kind == 6 then
+    code = set_aside()
+  elseif kind == 7 then
+    code = close_offer()
+  elseif kind == 8 then
+    local count, n, by
+    count, pos = unbin('>I4', plan, pos)
+    for _ = 1, count do
+      n, by, pos = unbin('>I4l', plan, pos)
+      tally(n, by)
+    end
+    code = 'O'
   else
     code = 'O'
   end
@@ -283,6 +482,23 @@ written = {}
 for id in pairs(endless) do written[#written + 1] = 'r' .. id end
 if #written > 0 then put('ZREM', KEYS[5], written) end
 if #adjustments > 0 then put('HSET', KEYS[7], adjustments) end
+written = {}
+for id, value in pairs(offered) do
+  written[#written + 1], written[#written + 2] = id, value
+end
+if #written > 0 then put('HSET', KEYS[8], written) end
+local safe = {}
+written = {}
+for id, joins in pairs(at_risk) do
+  if joins then
+    written[#written + 1], written[#written + 2] = '0', id
+  else
+    safe[#safe + 1] = id
+  end
+end
+if #written > 0 then put('ZADD', KEYS[10], written) end
+if #safe > 0 then put('ZREM', KEYS[10], safe) end
+count(sums)
 
 local first, before = number(seq + 1), ''
 if made > 0 then

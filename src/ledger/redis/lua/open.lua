@@ -3,7 +3,7 @@
 -- It reads where the network stands, finds out the instant, gives back what is due (rule 21), and fetches what the caller has
 -- not seen of the feed. It is dumb: whatever needs to be understood was decided by the server that calls.
 --
--- KEYS  1 head  2 buckets  3 reservations  4 ids  5 when  6 feed  7 adjustments  (all of one hash tag)
+-- KEYS  1 head  2 buckets  3 reservations  4 ids  5 when  6 feed  7 adjustments  8 offers  9 tallies  10 risk  (all of one hash tag)
 -- ARGV  1 the instant in microseconds, or '' for the store's clock   2 microseconds to add to the store's clock
 --       3 the caller's slot in head   4 the number of its call there
 --       5 the last stream id that it knows, '' for none, '*' if it does not follow the feed
@@ -18,33 +18,44 @@
 --       The feed has an entry for each change, and head.last is the id of its newest entry. A caller whose last known id is not
 --       in the feed any more, or never was, is told so by `feed` beginning with another id.
 --
--- A level is {set or -1, held, confirmed, fulfilled, pools = {{name, left}, ...} or nil, aside = their sum}; stored as four
--- big-endian 8-byte integers, and for each pool one more with a zero-terminated name.
+-- A level is {set or -1, held, confirmed, fulfilled, pools = {{name, set, used, release_at, its 8 bytes}, ...} or nil,
+-- channels = {{name, drawn, most or -1}, ...} or nil}, its lists never empty, and without entries that say nothing. Stored: four
+-- big-endian 8-byte integers; then for each pool a byte 1, set, used, release_at and its zero-terminated name, and for each channel
+-- a byte 2, drawn, most, 8 zeros and its name.
 -- A stored reservation: 16 digits of the instant of its last change ('stamp'), the 19 of the call that made it ('mark'), a letter for
 -- its state (H held; T held and told to a repeat; C confirmed; R released; E expired; F fulfilled), 8 digits of its version; by these
--- 44 bytes one version is told from every other. Then 16 bytes of fingerprint, a 4-byte length and the draws that go back at its end
--- (bucket, pool, 8-byte units), and its record, which is opaque here.
+-- 44 bytes one version is told from every other. Then 16 bytes of fingerprint, a 4-byte length and, of that length, what its end does:
+-- the channel that gives back, or '', a byte and so many tallies (name, 8-byte number to be added), and the draws that go back
+-- (bucket, pool, 8-byte units); and its record, which is opaque here.
+-- A stored offer: the same 44 bytes (A approved; C closed), and its record.
 
 local bin, unbin = struct.pack, struct.unpack
 local KEEP = 31 * 86400 * 1000000 -- how long a request id is remembered after its end: REQUEST_ID_DAYS
 local AT_ONCE = 200               -- holds that one call gives back
 local ENTRIES = 64                -- entries of the feed that one call fetches
 local MANY = 4000                 -- arguments of one redis.call: unpack has a limit
+local LAYOUT = '2'                -- of the keys and what is in them
+local ZEROS = string.rep('\0', 8)
+local now
 
 local function number(n) return string.format('%.0f', n) end
 
 local function read_level(v)
-  if not v then return {-1, 0, 0, 0, aside = 0} end
+  if not v then return {-1, 0, 0, 0} end
   local l = {unbin('>llll', v)}
-  l[5], l.aside = nil, 0
+  l[5] = nil
   if #v > 32 then
-    local pools, pos, left, name = {}, 33, nil, nil
+    local pos, pools, channels, kind, a, b, raw, name = 33, {}, {}, nil, nil, nil, nil, nil
     while pos <= #v do
-      left, name, pos = unbin('>ls', v, pos)
-      pools[#pools + 1] = {name, left}
-      l.aside = l.aside + left
+      kind, a, b, raw, name, pos = unbin('>Bllc8s', v, pos)
+      if kind == 1 then
+        pools[#pools + 1] = {name, a, b, (unbin('>l', raw)), raw}
+      else
+        channels[#channels + 1] = {name, a, b}
+      end
     end
-    l.pools = pools
+    if pools[1] then l.pools = pools end
+    if channels[1] then l.channels = channels end
   end
   return l
 end
@@ -52,30 +63,89 @@ end
 local function write_level(l)
   local v = bin('>llll', l[1], l[2], l[3], l[4])
   if l.pools then
-    for _, p in ipairs(l.pools) do v = v .. bin('>ls', p[2], p[1]) end
+    for _, p in ipairs(l.pools) do v = v .. bin('>Bllc8s', 1, p[2], p[3], p[5], p[1]) end
+  end
+  if l.channels then
+    for _, c in ipairs(l.channels) do v = v .. bin('>Bllc8s', 2, c[2], c[3], ZEROS, c[1]) end
   end
   return v
 end
 
-local function own_pool(l, pool)
-  if pool ~= '' and l.pools then
-    for _, p in ipairs(l.pools) do
-      if p[1] == pool then return p end
+-- The entry of a pool or a channel, and its place.
+local function own(list, name)
+  if list then
+    for i, share in ipairs(list) do
+      if share[1] == name then return share, i end
     end
   end
 end
 
--- side: 2 held, 3 confirmed
-local function take(l, side, pool, units)
-  local p = own_pool(l, pool)
-  if p then p[2] = p[2] - units; l.aside = l.aside - units end
-  l[side] = l[side] + units
+local function pool_of(l, name)
+  local p = own(l.pools, name)
+  if not p then
+    p = {name, 0, 0, 0, ZEROS}
+    l.pools = l.pools or {}
+    table.insert(l.pools, p)
+  end
+  return p
 end
 
-local function give(l, side, pool, units)
-  local p = own_pool(l, pool)
-  if p then p[2] = p[2] + units; l.aside = l.aside + units end
+local function channel_of(l, name)
+  local c = own(l.channels, name)
+  if not c then
+    c = {name, 0, -1}
+    l.channels = l.channels or {}
+    table.insert(l.channels, c)
+  end
+  return c
+end
+
+-- Drops an entry that says nothing.
+local function tidy_pool(l, name)
+  local p, i = own(l.pools, name)
+  if p and p[2] == 0 and p[3] == 0 then
+    table.remove(l.pools, i)
+    if not l.pools[1] then l.pools = nil end
+  end
+end
+
+local function tidy_channel(l, name)
+  local c, i = own(l.channels, name)
+  if c and c[2] == 0 and c[3] < 0 then
+    table.remove(l.channels, i)
+    if not l.channels[1] then l.channels = nil end
+  end
+end
+
+-- side: 2 held, 3 confirmed, 4 fulfilled; pool and channel: their names, or nil
+local function take(l, side, pool, channel, units)
+  l[side] = l[side] + units
+  if pool then
+    local p = pool_of(l, pool)
+    p[3] = p[3] + units
+  end
+  if channel then
+    local c = channel_of(l, channel)
+    c[2] = c[2] + units
+  end
+end
+
+local function give(l, side, pool, channel, units)
   l[side] = math.max(0, l[side] - units)
+  if pool and l.pools then
+    local p = own(l.pools, pool)
+    if p then
+      p[3] = math.max(0, p[3] - units)
+      tidy_pool(l, pool)
+    end
+  end
+  if channel and l.channels then
+    local c = own(l.channels, channel)
+    if c then
+      c[2] = math.max(0, c[2] - units)
+      tidy_channel(l, channel)
+    end
+  end
 end
 
 -- HSET, ZADD and the like with any number of arguments
@@ -83,6 +153,11 @@ local function put(command, key, args)
   for from = 1, #args, MANY do
     redis.call(command, key, unpack(args, from, math.min(#args, from + MANY - 1)))
   end
+end
+
+-- Adds to tallies, by name. One that has no room for more stays as it is.
+local function count(sums)
+  for name, by in pairs(sums) do redis.pcall('HINCRBY', KEYS[9], name, number(by)) end
 end
 
 local function get(key, names, from, to)
@@ -112,11 +187,10 @@ local function row(raw, n)
 end
 
 local head = redis.call('HMGET', KEYS[1], 'layout', 'seq', 'last', 'now', 'version', ARGV[3])
-if head[1] and head[1] ~= '1' then return redis.error_reply('SURETYLAYOUT ' .. head[1]) end
+if head[1] and head[1] ~= LAYOUT then return redis.error_reply('SURETYLAYOUT ' .. head[1]) end
 if not head[5] and ARGV[8] ~= '1' then return {'unknown'} end
 local seq, last, version = tonumber(head[2] or '0'), head[3] or '', tonumber(head[5] or '0')
 
-local now
 if ARGV[1] == '' then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2] + tonumber(ARGV[2])
@@ -152,7 +226,7 @@ local function append(count, done, ...)
   local kept = number(math.max(0, seq - tonumber(ARGV[7])))
   redis.call('XADD', KEYS[6], 'MINID', '~', kept, last, 'a', at, 's', number(first), ...)
   local fields = {'seq', number(seq), 'last', last, 'now', at}
-  if not head[1] then fields[7], fields[8], head[1] = 'layout', '1', '1' end
+  if not head[1] then fields[7], fields[8], head[1] = 'layout', LAYOUT, LAYOUT end
   if done then
     fields[#fields + 1] = ARGV[3]
     fields[#fields + 1] = remembered(first, done)
@@ -178,22 +252,31 @@ local function expire(members)
   end
   if #forgotten > 0 then redis.call('HDEL', KEYS[7], unpack(forgotten)) end
   local values = get(KEYS[3], ids, 1, #ids)
-  local held, when, dropped, names, numbers = {}, {}, {}, {}, {}
+  local held, when, ended, dropped, names, numbers = {}, {}, {}, {}, {}, {}
+  local draws, sums, data = {}, {}, {}
   for i, id in ipairs(ids) do
     local v = values[i]
     local state = v and string.sub(v, 36, 36)
     if state == 'H' or state == 'T' then
-      held[#held + 1] = id
-      held[#held + 1] = string.sub(v, 1, 35) .. 'E' .. string.sub(v, 37)
+      v = string.sub(v, 1, 35) .. 'E' .. string.sub(v, 37)
+      held[#held + 1], held[#held + 2] = id, v
+      ended[#ended + 1] = id
+      data[#data + 1], data[#data + 2] = bin('>I4', #v), v
       when[#when + 1], when[#when + 2] = number(ends[i] + KEEP), 'r' .. id
       local size, pos = unbin('>I4', v, 61)
-      local stop, name, pool, units = pos + size, nil, nil, nil
+      local stop, channel, tallies, name, pool, n = pos + size, nil, nil, nil, nil, nil
+      if size > 0 then channel, tallies, pos = unbin('>sB', v, pos) end
+      for _ = 1, tallies or 0 do
+        name, n, pos = unbin('>sl', v, pos)
+        sums[name] = (sums[name] or 0) + n
+      end
       while pos < stop do
-        name, pool, units, pos = unbin('>ssl', v, pos)
+        name, pool, n, pos = unbin('>ssl', v, pos)
         if not numbers[name] then
           names[#names + 1] = name
           numbers[name] = #names
         end
+        draws[#draws + 1] = {numbers[name], pool ~= '' and pool, channel ~= '' and channel, n}
       end
     else
       -- It ended long ago: its request id need not be remembered any more.
@@ -206,19 +289,9 @@ local function expire(members)
   end
   if #gone > 0 then redis.call('ZREM', KEYS[5], unpack(gone)) end
   if #held == 0 then return end
-  local raw, levels, data = get(KEYS[2], names, 1, #names), {}, {}
+  local raw, levels = get(KEYS[2], names, 1, #names), {}
   for i = 1, #names do levels[i] = read_level(raw[i]) end
-  for i = 2, #held, 2 do
-    local v = held[i]
-    local size, pos = unbin('>I4', v, 61)
-    local stop, name, pool, units = pos + size, nil, nil, nil
-    while pos < stop do
-      name, pool, units, pos = unbin('>ssl', v, pos)
-      give(levels[numbers[name]], 2, pool, units)
-    end
-    data[#data + 1] = bin('>I4', #v)
-    data[#data + 1] = v
-  end
+  for _, d in ipairs(draws) do give(levels[d[1]], 2, d[2], d[3], d[4]) end
   local pairs_ = {}
   for i, name in ipairs(names) do
     pairs_[2 * i - 1], pairs_[2 * i] = name, write_level(levels[i])
@@ -226,6 +299,8 @@ local function expire(members)
   put('HSET', KEYS[2], pairs_)
   put('HSET', KEYS[3], held)
   put('ZADD', KEYS[5], when)
+  redis.call('ZREM', KEYS[10], unpack(ended))
+  count(sums)
   append(1, nil, 'k', 'x', 'f', table.concat(names, '\n'), 'l', row(raw, #names), 'd', table.concat(data))
 end
 

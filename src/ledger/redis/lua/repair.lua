@@ -3,8 +3,8 @@
 --
 -- KEYS  as in open.lua
 -- ARGV  1 to 8 as in open.lua
---       9 number of repairs; then for each: the bucket's name, which of its numbers (2 held, 3 confirmed, 4 fulfilled, 0 a pool), the
---       pool's name or '', and what to add
+--       9 number of repairs; then for each: the bucket's name, which of its numbers (2 held, 3 confirmed, 4 fulfilled, 0 drawn of a
+--       pool, 1 drawn by a channel), the pool's or channel's name or '', and what to add
 -- Returns {'done', at, first, last, version, due, code, '', {number of buckets that changed}, feed}
 --       code: A it was made, and is entry `first`; O nothing changed
 -- Invariants
@@ -28,23 +28,16 @@ for i = 1, tonumber(ARGV[9]) do
   local l = levels[n]
   if not raw[n] and by <= 0 then
     -- What is not known has nothing too much.
-  elseif side > 0 then
+  elseif side > 1 then
     l[side] = math.max(0, l[side] + by)
-  else
-    -- One entry of the pool is left, with what all of them had and `by` more; none of common, which is no pool.
-    local pools, place, left = {}, nil, 0
-    for _, p in ipairs(l.pools or {}) do
-      if p[1] == pool then
-        place = place or #pools + 1
-        left = left + p[2]
-      else
-        pools[#pools + 1] = p
-      end
-    end
-    local there = place ~= nil
-    left = math.max(0, left + by)
-    if pool ~= '' and (there or left > 0) then table.insert(pools, place or #pools + 1, {pool, left}) end
-    l.pools = #pools > 0 and pools or nil
+  elseif side == 1 then
+    local c = channel_of(l, pool)
+    c[2] = math.max(0, c[2] + by)
+    tidy_channel(l, pool)
+  elseif pool ~= '' then
+    local p = pool_of(l, pool)
+    p[3] = math.max(0, p[3] + by)
+    tidy_pool(l, pool)
   end
 end
 local changed, after, written = {}, {}, {}

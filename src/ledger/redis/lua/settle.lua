@@ -1,6 +1,6 @@
 -- settle.lua: puts a network that was loaded under other names in its place, all at once.
 --
--- KEYS  1 to 7 the keys of open.lua; 8 to 14 the same, as they were loaded
+-- KEYS  1 to 10 the keys of open.lua; 11 to 20 the same, as they were loaded
 -- ARGV  1 number of keys that were loaded and are there
 -- Returns 1, or 0 where there is something in the network already
 -- Invariants
@@ -9,16 +9,18 @@
 -- The head of an empty network may know calls that came to nothing.
 local head = redis.call('HMGET', KEYS[1], 'seq', 'version')
 if head[1] or head[2] then return 0 end
-for i = 2, 7 do
-  if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
+for i = 2, 10 do
+  -- What was counted of an empty network is of nothing.
+  if i ~= 9 and redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
 end
 local there = 0
-for i = 8, 14 do there = there + redis.call('EXISTS', KEYS[i]) end
+for i = 11, 20 do there = there + redis.call('EXISTS', KEYS[i]) end
 if there ~= tonumber(ARGV[1]) then return redis.error_reply('SURETYLOAD ' .. there .. ' of ' .. ARGV[1] .. ' keys are there') end
-for i = 8, 14 do
+redis.call('UNLINK', KEYS[9])
+for i = 11, 20 do
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('PERSIST', KEYS[i])
-    redis.call('RENAME', KEYS[i], KEYS[i - 7])
+    redis.call('RENAME', KEYS[i], KEYS[i - 10])
   end
 end
 return 1

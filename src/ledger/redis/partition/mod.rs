@@ -2,6 +2,7 @@
 //! only then answers. While Redis is away it turns commands away at once, and tries again by itself.
 
 mod desk;
+mod lookup;
 mod telling;
 
 use std::collections::VecDeque;
@@ -16,19 +17,20 @@ use desk::refuse;
 pub use desk::{Desk, Execute, Message};
 
 use super::super::LedgerError;
-use super::super::command::{Command, Outcome};
+use super::super::command::{Command, Outcome, Refusal};
 use super::super::told::Told;
 use super::super::transition::{self, Next};
-use super::batch::{Batch, Expected, Reserve, Step};
+use super::batch::{Approve, Batch, Close, Expected, Reserve, Step};
 use super::call::{Awaited, CallError, Caller, Reply};
 use super::entries::Element;
 use super::following::Seen;
-use super::outcome::{Came, came};
+use super::outcome::{Came, Wrote, came};
 use super::recent::Recent;
 use super::scripts::Script;
-use super::stored::{self, Stored, UNNAMED};
+use super::stored::{Stored, Token, UNNAMED};
 use super::{Shared, reading, reply, reshape, steward};
-use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::id::NetworkId;
+use crate::domain::offer::{ApprovedOffer, OfferStage};
 use crate::domain::reservation::State;
 use crate::domain::time::Moment;
 
@@ -75,6 +77,8 @@ struct Work {
     made_at: Option<Moment>,
     /// What was just read of its reservation.
     fresh: Option<Option<Stored>>,
+    /// The offer that it closes, as it was just read.
+    offer: Option<(Arc<ApprovedOffer>, Token)>,
     tries: usize,
 }
 
@@ -156,6 +160,7 @@ impl Partition {
                 answer: None,
                 made_at: Some(unheard.created_at),
                 fresh: None,
+                offer: None,
                 tries: 0,
             });
         }
@@ -165,8 +170,8 @@ impl Partition {
             match message {
                 Message::Execute(e) => {
                     let Execute { command, prepared, give_up_at, answer } = *e;
-                    let (made_at, fresh) = (None, None);
-                    works.push(Work { command, prepared, give_up_at, answer: Some(answer), made_at, fresh, tries: 0 });
+                    let (answer, made_at, fresh, offer) = (Some(answer), None, None, None);
+                    works.push(Work { command, prepared, give_up_at, answer, made_at, fresh, offer, tries: 0 });
                 }
                 other => others.push(other),
             }
@@ -216,54 +221,6 @@ impl Partition {
         }
     }
 
-    /// Reads what is known of the reservations that commands name and that were not seen lately.
-    async fn look_up(&mut self, works: Vec<Work>) -> Vec<Work> {
-        let unknown: Vec<ReservationId> = works
-            .iter()
-            .filter(|work| work.fresh.is_none() && needs_reservation(&work.command))
-            .filter_map(|work| work.command.reservation_id())
-            .filter(|id| self.state.recent.get(id).is_none())
-            .cloned()
-            .collect();
-        if unknown.is_empty() {
-            return works;
-        }
-        match self.read_reservations(&unknown).await {
-            Ok(found) => {
-                found.iter().flatten().for_each(|stored| self.state.recent.put(stored.clone()));
-                let mut works = works;
-                for work in &mut works {
-                    if let Some(at) = work.command.reservation_id().and_then(|id| unknown.iter().position(|u| u == id))
-                        && work.fresh.is_none()
-                        && needs_reservation(&work.command)
-                    {
-                        work.fresh = Some(found[at].clone());
-                    }
-                }
-                works
-            }
-            Err(e) => {
-                self.failed(&e);
-                self.refuse_all(works, &ledger_error(&e));
-                Vec::new()
-            }
-        }
-    }
-
-    async fn read_reservations(&mut self, ids: &[ReservationId]) -> Result<Vec<Option<Stored>>, CallError> {
-        let mut cmd = redis::cmd("HMGET");
-        cmd.arg(&self.caller.keys.reservations);
-        for id in ids {
-            cmd.arg(id.as_str());
-        }
-        let answer = self.caller.read(&cmd).await?;
-        let read = |value| match reply::some_bytes(value) {
-            None => Ok(None),
-            Some(bytes) => stored::read_reservation(&bytes).map(Some),
-        };
-        Ok(reply::list(answer)?.into_iter().map(read).collect::<Result<_, _>>()?)
-    }
-
     /// What a command comes to: a step, or an answer at once. Answers rest on what was just read, never on what was once seen.
     fn step(&mut self, work: &mut Work) -> Result<Step, Option<Outcome>> {
         match &work.command {
@@ -282,13 +239,17 @@ impl Partition {
             Command::Recall { id, fingerprint } => Ok(Step::Tell(id.clone(), *fingerprint)),
             Command::SetSupply(c) => Ok(Step::Set(c.clone())),
             Command::AdjustSupply(c) => Ok(Step::Adjust(c.clone())),
-            Command::Tick
-            | Command::ApplyNetwork(_)
-            | Command::Forget { .. }
-            | Command::SetAllocation(_)
-            | Command::ApproveOffer(_)
-            | Command::CloseOffer { .. }
-            | Command::Count(_) => Ok(Step::Tick),
+            Command::SetAllocation(c) => Ok(Step::Allocate(c.clone())),
+            Command::ApproveOffer(c) => Ok(Step::Approve(Box::new(Approve::new(c)))),
+            Command::CloseOffer { .. } => match work.offer.take() {
+                Some((offer, token)) if offer.stage == OfferStage::Approved => {
+                    Ok(Step::Close(Box::new(Close::new(&offer, token))))
+                }
+                Some((offer, _)) => Err(Some(Outcome::Offer { offer, repeated: true })),
+                None => Err(Some(Outcome::Refused(Refusal::NotFound))),
+            },
+            Command::Count(tallies) => Ok(Step::Count(tallies.clone())),
+            Command::Tick | Command::ApplyNetwork(_) | Command::Forget { .. } => Ok(Step::Tick),
             Command::Mark { .. }
             | Command::Repromise(_)
             | Command::Fix { .. }
@@ -396,7 +357,7 @@ impl Partition {
         reply.codes = codes;
         // A hold that this call made may end before the one that was first before it.
         let ends = all.iter().filter_map(|(_, came)| match came {
-            Came::Done { written: Some(r), .. } if r.state == State::Held => Some(r.expires_at),
+            Came::Done { written: Some(Wrote::Reservation(r)), .. } if r.state == State::Held => Some(r.expires_at),
             Came::Done { .. } | Came::Again(_) => None,
         });
         reply.due = ends.chain(reply.due).min();

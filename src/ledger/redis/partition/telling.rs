@@ -8,13 +8,35 @@ use tracing::{debug, warn};
 
 use super::super::super::feed::Entry;
 use super::super::super::record::Unreadable;
-use super::super::batch::{Batch, Made};
+use super::super::batch::Batch;
 use super::super::call::{CallError, FEED_AT_ONCE, Reply};
 use super::super::entries::{self, Element};
 use super::super::following::{self, Astray, Seen};
-use super::super::outcome::Came;
+use super::super::made::{Made, Written};
+use super::super::outcome::{Came, Wrote};
 use super::super::{reading, reply, stored};
 use super::{Partition, Work};
+use crate::domain::offer::ApprovedOffer;
+use crate::domain::reservation::Reservation;
+
+/// What the steps of this server's own call wrote.
+struct Own<I>(I);
+
+impl<'a, I: Iterator<Item = &'a Wrote>> Written for Own<I> {
+    fn reservation(&mut self) -> Result<Arc<Reservation>, Unreadable> {
+        match self.0.next() {
+            Some(Wrote::Reservation(reservation)) => Ok(Arc::clone(reservation)),
+            Some(Wrote::Offer(_)) | None => Err(reply::unexpected("a reservation")),
+        }
+    }
+
+    fn offer(&mut self) -> Result<Arc<ApprovedOffer>, Unreadable> {
+        match self.0.next() {
+            Some(Wrote::Offer(offer)) => Ok(Arc::clone(offer)),
+            Some(Wrote::Reservation(_)) | None => Err(reply::unexpected("an offer")),
+        }
+    }
+}
 
 impl Partition {
     /// The newest element that is known, for a call to bring what came after it.
@@ -36,13 +58,14 @@ impl Partition {
             return Ok(Vec::new());
         }
         let levels = stored::read_row(&reply.before)?;
-        let Batch { buckets, pools, plan, .. } = batch;
-        let made = Made { buckets, pools, plan, codes: &reply.codes, levels, at: reply.at, first: reply.first };
-        let mut written = came.iter().filter_map(|(_, came)| match came {
-            Came::Done { written: Some(written), .. } => Some(Arc::clone(written)),
+        let Batch { buckets, names, plan, .. } = batch;
+        let made = Made { buckets, names, plan, codes: &reply.codes, levels, at: reply.at, first: reply.first };
+        let written = came.iter().filter_map(|(_, came)| match came {
+            Came::Done { written: Some(written), .. } => Some(written),
             Came::Done { written: None, .. } | Came::Again(_) => None,
         });
-        made.entries(|| written.next().ok_or_else(|| reply::unexpected("a reservation")))
+        let came = made.entries(&mut Own(written))?;
+        came.map(|came| came.entries).ok_or_else(|| reply::unexpected("a known step"))
     }
 
     /// Tells the subscriber what others did before this call, what it did, and how fresh all that is.

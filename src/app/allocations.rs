@@ -1,0 +1,135 @@
+//! Part of a resource set aside for a channel, and how much of it the channel may draw at most.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::SetAllocationRequest;
+use super::response::{BucketRow, LacksUnits};
+use super::supply::{bucket_row, first_bucket, reaches};
+use super::{App, AppError, unexpected};
+use crate::domain::draw::Pool;
+use crate::domain::faults::Faults;
+use crate::domain::id::NetworkId;
+use crate::domain::limits::MAX_REPLANS;
+use crate::domain::network::{Kind, Network, Resource};
+use crate::domain::time::{Moment, Span};
+use crate::ledger::command::{Allocation, Command, Outcome, Refusal, SetAllocation, Shortage};
+
+impl App {
+    /// Sets units of consecutive buckets aside for a channel, in all of them or in none, and shows the buckets as they then are.
+    pub async fn set_allocation(
+        &self,
+        network: &NetworkId,
+        request: &SetAllocationRequest,
+        give_up_at: Option<Instant>,
+    ) -> Result<Vec<BucketRow>, AppError> {
+        for _ in 0..MAX_REPLANS {
+            let now = self.clock.now();
+            let view = self.view(network, now)?.view;
+            let command = allocation(&view.network, view.version, request, now)?;
+            let Some(index) = view.network.find_resource(command.resource.as_str()) else {
+                return Err(AppError::invalid("resource", "is not known"));
+            };
+            let resource = view.network.resource(index);
+            match self.execute(network, Command::SetAllocation(Box::new(command.clone())), give_up_at).await? {
+                Outcome::SupplyAdjusted { first, levels } => {
+                    let rows = levels.iter().zip(first..);
+                    return Ok(rows
+                        .map(|(level, index)| bucket_row(&view.network, resource, index, level.clone(), now))
+                        .collect());
+                }
+                // The ledger gave back what was due before it looked, so there is nothing to wait for.
+                Outcome::Refused(Refusal::Short(short)) => {
+                    let lacks = short.iter().map(|s| lacks(resource, &command, s, now)).collect();
+                    return Err(AppError::AllocationShort { resource: resource.id.clone(), short: lacks });
+                }
+                Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
+                Outcome::Refused(Refusal::AlreadyExists) => {
+                    return Err(match &request.request_id {
+                        Some(id) => AppError::RequestIdTaken(id.clone()),
+                        None => {
+                            AppError::Internal(Arc::from("an allocation without request_id was taken for a repeat"))
+                        }
+                    });
+                }
+                other => return Err(unexpected("SetAllocation", &other)),
+            }
+        }
+        Err(AppError::Contended { attempts: MAX_REPLANS })
+    }
+}
+
+/// What the ledger is to set aside.
+fn allocation(
+    network: &Network,
+    network_version: i64,
+    request: &SetAllocationRequest,
+    now: Moment,
+) -> Result<SetAllocation, AppError> {
+    let mut faults = Faults::new();
+    let channel = network.find_channel(&request.channel);
+    if channel.is_none() {
+        faults.add("channel", format!("there is no channel '{}' in this network", request.channel));
+    }
+    let at = |field: &str| field.to_owned();
+    let found = first_bucket(network, request.resource.as_str(), request.start, at, &mut faults);
+    if let Some((resource, first)) = found {
+        reaches(network, network.resource(resource), first, request.units.len(), now, "start", &mut faults);
+    }
+    faults.into_result(()).map_err(AppError::Invalid)?;
+    let (Some(channel), Some((resource, first))) = (channel, found) else {
+        return Err(AppError::invalid("resource", "is not known"));
+    };
+    let resource = network.resource(resource);
+    let today = network.calendar_of(resource).day_of(now);
+    let buckets = (first..).zip(request.units.iter().enumerate()).map(|(index, (i, &units))| Allocation {
+        standing: resource.standing(index, today),
+        units,
+        release_at: goes_back_at(network, resource, index, request.release_hours, now).unwrap_or(Moment::FAR),
+        most: request.most.as_ref().and_then(|most| most.get(i)).copied(),
+    });
+    Ok(SetAllocation {
+        request_id: request.request_id.clone(),
+        fingerprint: request.fingerprint,
+        network_version,
+        channel: Arc::clone(&network.channel(channel).id),
+        resource: resource.id.clone(),
+        first,
+        buckets: buckets.collect(),
+    })
+}
+
+/// When what is set aside of a bucket goes back by itself: so many hours before it begins. None for a receipt of stock that has
+/// begun: that instant is over, and what is on hand serves for ever (rule 4).
+pub(super) fn goes_back_at(
+    network: &Network,
+    resource: &Resource,
+    index: i32,
+    release_hours: i32,
+    now: Moment,
+) -> Option<Moment> {
+    let begins = resource.bucketing.start(network.calendar_of(resource), index);
+    match resource.kind {
+        Kind::Stock if begins <= now => None,
+        Kind::Stock | Kind::Capacity => Some(begins.minus(Span::hours(i64::from(release_hours)))),
+    }
+}
+
+/// What a bucket lacks of what was to be set aside.
+fn lacks(resource: &Resource, command: &SetAllocation, short: &Shortage, now: Moment) -> LacksUnits {
+    let asked = usize::try_from(short.index - command.first).ok().and_then(|at| command.buckets.get(at));
+    let (units, standing) = asked.map_or((0, 0), |a| (a.units, a.standing));
+    let own = short.level.pool(&Pool::Channel(Arc::clone(&command.channel)));
+    let (used, left) = own.map_or((0, 0), |p| (p.used, p.left(now)));
+    LacksUnits {
+        bucket: named(resource, short.index),
+        free: short.level.balance(standing, now).max(0),
+        wanted: (units - used).max(0) - left,
+    }
+}
+
+/// A bucket's name as a plan writes it.
+fn named(resource: &Resource, index: i32) -> String {
+    let day = resource.bucketing.day_of(index);
+    if resource.bucketing.is_days() { day.to_string() } else { format!("{day}T{}", resource.bucketing.time_of(index)) }
+}

@@ -1,0 +1,425 @@
+//! Quotes that took nothing, counted for the scorecard. They never get to the ledger, so each server counts its own and adds them up
+//! every second. What was held is counted by the ledger, in the step in which it is.
+
+use std::cell::Cell;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use smallvec::SmallVec;
+use tracing::warn;
+
+use super::App;
+use crate::domain::answer::{Answer, Verdict};
+use crate::domain::ask::{Ask, When};
+use crate::domain::calendar::Calendar;
+use crate::domain::id::{NetworkId, ReservationId, ResourceId};
+use crate::domain::limits::{MAX_COUNTED, MAX_REFUSED_IDS, MAX_TALLIES};
+use crate::domain::time::{Day, Moment};
+use crate::ledger::LedgerError;
+use crate::ledger::command::{Command, Outcome};
+use crate::ledger::tally::{self, Counted, Tallies};
+
+/// Counters, so that threads do not wait for each other.
+const SHARDS: usize = 16;
+/// How often what was counted is added up.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum What {
+    /// An answer.
+    Answer(Verdict),
+    /// Demand that was lost for want of this.
+    Lost(ResourceId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    network: NetworkId,
+    what: What,
+    date: Day,
+    channel: Option<Arc<str>>,
+    offer: Option<Arc<str>>,
+}
+
+/// As [`Key`], of what is about to be counted.
+struct Seen<'a> {
+    network: &'a NetworkId,
+    what: WhatSeen<'a>,
+    date: Day,
+    ask: &'a Ask,
+}
+
+#[derive(Clone, Copy)]
+enum WhatSeen<'a> {
+    Answer(Verdict),
+    Lost(&'a ResourceId),
+}
+
+impl Seen<'_> {
+    fn digest(&self) -> u64 {
+        let mut hasher = FxHasher::default();
+        self.network.as_str().hash(&mut hasher);
+        match self.what {
+            WhatSeen::Answer(verdict) => verdict.hash(&mut hasher),
+            WhatSeen::Lost(resource) => resource.hash(&mut hasher),
+        }
+        (self.date, &self.ask.channel, &self.ask.offer).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn is(&self, key: &Key) -> bool {
+        let same = match (self.what, &key.what) {
+            (WhatSeen::Answer(a), What::Answer(b)) => a == *b,
+            (WhatSeen::Lost(a), What::Lost(b)) => a == b,
+            (WhatSeen::Answer(_), What::Lost(_)) | (WhatSeen::Lost(_), What::Answer(_)) => false,
+        };
+        same && self.date == key.date
+            && self.ask.channel == key.channel
+            && self.ask.offer == key.offer
+            && *self.network == key.network
+    }
+
+    fn key(&self) -> Key {
+        Key {
+            network: self.network.clone(),
+            what: match self.what {
+                WhatSeen::Answer(verdict) => What::Answer(verdict),
+                WhatSeen::Lost(resource) => What::Lost(resource.clone()),
+            },
+            date: self.date,
+            channel: self.ask.channel.clone(),
+            offer: self.ask.offer.clone(),
+        }
+    }
+}
+
+/// One number.
+struct Count {
+    key: Key,
+    quotes: i64,
+    units: i64,
+}
+
+/// By digest; nearly always one for each.
+type Shard = FxHashMap<u64, SmallVec<[Count; 1]>>;
+
+/// Tallies by network.
+type Waiting = FxHashMap<NetworkId, FxHashMap<Arc<str>, i64>>;
+
+/// Request ids whose refusals were counted: those of this generation, and of the one before.
+#[derive(Default)]
+struct Refused {
+    recent: FxHashSet<u64>,
+    before: FxHashSet<u64>,
+}
+
+impl Refused {
+    /// Whether it is new.
+    fn add(&mut self, digest: u64) -> bool {
+        if self.before.contains(&digest) || !self.recent.insert(digest) {
+            return false;
+        }
+        if self.recent.len() > MAX_REFUSED_IDS / 2 {
+            self.before = std::mem::take(&mut self.recent);
+        }
+        true
+    }
+}
+
+/// What this server counted and has not added up yet.
+pub(super) struct Counting {
+    shards: [Mutex<Shard>; SHARDS],
+    refused: Mutex<Refused>,
+    /// Quotes for which there was no room.
+    beyond: AtomicU64,
+    /// What could not be added up yet. One adds up at a time, so that who waits for it knows that all is in.
+    waiting: tokio::sync::Mutex<Waiting>,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Counting {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            refused: Mutex::default(),
+            beyond: AtomicU64::new(0),
+            waiting: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This thread's counter.
+fn own_shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    OWN.with(|own| {
+        if own.get() == usize::MAX {
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        own.get()
+    })
+}
+
+impl Counting {
+    /// Counts an answer that took nothing, and the demand that it lost. `id`: the request's, whose refusal is counted once.
+    pub fn count(&self, network: &NetworkId, id: Option<&ReservationId>, ask: &Ask, date: Day, answer: &Answer) {
+        if let Some(id) = id {
+            let mut hasher = FxHasher::default();
+            (network.as_str(), id.as_str()).hash(&mut hasher);
+            if !locked(&self.refused).add(hasher.finish()) {
+                return;
+            }
+        }
+        let mut shard = locked(&self.shards[own_shard()]);
+        self.add(&mut shard, &Seen { network, what: WhatSeen::Answer(answer.verdict), date, ask }, 1, 0);
+        if answer.verdict != Verdict::Promised
+            && let Some(first) = answer.bottlenecks.first()
+            && let Some(resource) = &first.resource
+        {
+            let units = first.wanted.saturating_sub(first.available).max(0);
+            self.add(&mut shard, &Seen { network, what: WhatSeen::Lost(resource), date, ask }, 1, units);
+        }
+    }
+
+    fn add(&self, shard: &mut Shard, seen: &Seen<'_>, quotes: i64, units: i64) {
+        let digest = seen.digest();
+        if shard.len() >= MAX_COUNTED && !shard.contains_key(&digest) {
+            self.beyond.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let of_digest = shard.entry(digest).or_default();
+        match of_digest.iter_mut().find(|count| seen.is(&count.key)) {
+            Some(count) => {
+                count.quotes += quotes;
+                count.units = count.units.saturating_add(units);
+            }
+            None => of_digest.push(Count { key: seen.key(), quotes, units }),
+        }
+    }
+
+    /// Takes all that was counted since the last time.
+    fn take(&self, waiting: &mut Waiting) {
+        for shard in &self.shards {
+            let shard = std::mem::take(&mut *locked(shard));
+            for Count { key, quotes, units } in shard.into_values().flatten() {
+                let of_network = waiting.entry(key.network.clone()).or_default();
+                for (name, number) in named(&key, quotes, units) {
+                    if of_network.len() < MAX_COUNTED * SHARDS || of_network.contains_key(&name) {
+                        *of_network.entry(name).or_default() += number;
+                    } else {
+                        self.beyond.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        let beyond = self.beyond.swap(0, Ordering::Relaxed);
+        if beyond > 0 {
+            warn!(
+                numbers = beyond,
+                "more is counted than can be kept while the store is away; some quotes are missing"
+            );
+        }
+    }
+}
+
+/// The tallies of one number.
+fn named(key: &Key, quotes: i64, units: i64) -> SmallVec<[(Arc<str>, i64); 2]> {
+    let (channel, offer) = (key.channel.as_deref(), key.offer.as_deref());
+    match &key.what {
+        What::Answer(verdict) => {
+            let counted = match verdict {
+                Verdict::Promised => Counted::Promised,
+                Verdict::Later => Counted::Later,
+                Verdict::Unavailable => Counted::Unavailable,
+            };
+            smallvec::smallvec![(tally::score(key.date, channel, offer, counted), quotes)]
+        }
+        What::Lost(resource) => {
+            let lost = |units| tally::lost(key.date, channel, offer, units, resource.as_str());
+            smallvec::smallvec![(lost(false), quotes), (lost(true), units)]
+        }
+    }
+}
+
+/// The day that a quote counts for: the promised one, if it is a yes; else the one that was asked for; else the promised one, or
+/// today, in the zone.
+pub(super) fn day_of(answer: &Answer, ask: &Ask, zone: &Calendar, now: Moment) -> Day {
+    let promised = answer.promise.as_ref().map(|promise| promise.date);
+    let asked = match ask.when {
+        When::Any => None,
+        When::ByDate(day) | When::OnDate(day) => Some(day),
+        When::ByTime(at) => Some(zone.day_of(at)),
+        When::InWindow { from, .. } => Some(zone.day_of(from)),
+    };
+    let of_yes = promised.filter(|_| answer.verdict == Verdict::Promised);
+    of_yes.or(asked).or(promised).unwrap_or_else(|| zone.day_of(now))
+}
+
+impl App {
+    /// Adds up what was counted, every second until the service stops.
+    pub async fn keep_count(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.stop.cancelled() => return,
+            }
+            self.add_up().await;
+        }
+    }
+
+    /// Counts an answer that took nothing.
+    pub(super) fn count(
+        &self,
+        network: &NetworkId,
+        id: Option<&ReservationId>,
+        ask: &Ask,
+        answer: &Answer,
+        zone: &Calendar,
+        now: Moment,
+    ) {
+        self.counting.count(network, id, ask, day_of(answer, ask, zone, now), answer);
+    }
+
+    /// Adds up what this server has counted so far. What can't be added now is kept for the next time.
+    pub async fn add_up(&self) {
+        let mut waiting = self.counting.waiting.lock().await;
+        self.counting.take(&mut waiting);
+        for (network, numbers) in waiting.iter_mut() {
+            while !numbers.is_empty() {
+                let some: Tallies = numbers.iter().take(MAX_TALLIES).map(|(name, n)| (Arc::clone(name), *n)).collect();
+                let names: Vec<Arc<str>> = some.iter().map(|(name, _)| Arc::clone(name)).collect();
+                let give_up_at = Some(Instant::now() + EVERY);
+                match self.ledger.execute(network, Command::Count(some), give_up_at).await {
+                    Ok(Outcome::Done) => {}
+                    Ok(other) => warn!(%network, ?other, "what was counted was not taken"),
+                    // It may be in already, and nothing is counted twice.
+                    Err(LedgerError::OutcomeUnknown(why)) => {
+                        let numbers = names.len();
+                        warn!(%network, %why, numbers, "nobody knows whether quotes were counted; they are not counted again");
+                    }
+                    Err(
+                        LedgerError::Unavailable(_)
+                        | LedgerError::Overloaded
+                        | LedgerError::DeadlinePassed
+                        | LedgerError::UnknownNetwork
+                        | LedgerError::TooManyNetworks(_),
+                    ) => break,
+                }
+                for name in names {
+                    numbers.remove(&name);
+                }
+            }
+        }
+        waiting.retain(|_, numbers| !numbers.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::answer::Bottleneck;
+    use crate::domain::ask::{Destination, Line, Shipments};
+
+    fn ask(channel: Option<&str>) -> Ask {
+        Ask {
+            lines: vec![Line { sku: "mug".into(), quantity: 1 }],
+            destination: Destination::Zone("de".into()),
+            when: When::Any,
+            service: None,
+            channel: channel.map(Arc::from),
+            offer: None,
+            shipments: Shipments::Together,
+            min_confidence: None,
+        }
+    }
+
+    fn answer(verdict: Verdict) -> Answer {
+        let bottleneck = Bottleneck {
+            resource: ResourceId::new("lej.van").ok(),
+            site: "lej".into(),
+            from: Moment(0),
+            to: Moment(1),
+            wanted: 5,
+            available: 2,
+            explanation: String::new(),
+        };
+        let bottlenecks = if verdict == Verdict::Promised { vec![] } else { vec![bottleneck] };
+        Answer { verdict, promise: None, bottlenecks, alternatives: vec![], as_of: Moment(0) }
+    }
+
+    fn sums(counting: &Counting) -> Vec<(String, i64)> {
+        let mut waiting = Waiting::default();
+        counting.take(&mut waiting);
+        let mut sums: Vec<(String, i64)> =
+            waiting.into_values().flatten().map(|(name, n)| (name.replace('\t', " "), n)).collect();
+        sums.sort();
+        sums
+    }
+
+    #[test]
+    fn numbers_add_up_over_threads_and_are_taken_once() {
+        let counting = Counting::default();
+        let network = NetworkId::default_network();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        counting.count(&network, None, &ask(Some("web")), Day(7), &answer(Verdict::Promised));
+                        counting.count(&network, None, &ask(None), Day(7), &answer(Verdict::Later));
+                    }
+                });
+            }
+        });
+        let expected = [
+            ("lost 7   quotes lej.van", 4_000),
+            ("lost 7   units lej.van", 12_000),
+            ("score 7   later", 4_000),
+            ("score 7 web  promised", 4_000),
+        ];
+        assert_eq!(sums(&counting), expected.map(|(name, n)| (name.to_owned(), n)));
+        assert_eq!(sums(&counting), []);
+    }
+
+    #[test]
+    fn a_refused_request_is_counted_once_and_memory_stays_bounded() {
+        let counting = Counting::default();
+        let network = NetworkId::default_network();
+        let id = |i: usize| ReservationId::new(&format!("r{i}")).expect("an id");
+        let refuse = |i| counting.count(&network, Some(&id(i)), &ask(None), Day(7), &answer(Verdict::Unavailable));
+        for i in [1, 1, 2, 1] {
+            refuse(i);
+        }
+        assert_eq!(sums(&counting)[2], ("score 7   unavailable".to_owned(), 2));
+        (10..3 * MAX_REFUSED_IDS).for_each(refuse);
+        let refused = locked(&counting.refused);
+        assert!(refused.recent.len() + refused.before.len() <= MAX_REFUSED_IDS + 1);
+        drop(refused);
+        for i in 0..MAX_COUNTED + 10 {
+            counting.count(&network, None, &ask(None), Day(i as i32), &answer(Verdict::Promised));
+        }
+        assert_eq!(sums(&counting).len(), MAX_COUNTED);
+    }
+
+    /// What it costs a quote. Run with `--ignored --nocapture`, in release.
+    #[test]
+    #[ignore = "a measurement"]
+    fn counting_costs_little() {
+        let counting = Counting::default();
+        let network = NetworkId::default_network();
+        let (ask, answer) = (ask(Some("web")), answer(Verdict::Promised));
+        let begun = Instant::now();
+        for i in 0..1_000_000 {
+            counting.count(&network, None, &ask, Day(i % 20), &answer);
+        }
+        println!("{:?} for a million quotes", begun.elapsed());
+    }
+}
