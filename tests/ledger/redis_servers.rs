@@ -9,7 +9,8 @@ use surety::domain::reservation::State;
 use surety::domain::time::{Moment, Span};
 use surety::ledger::command::{Command, Outcome};
 use surety::ledger::redis::{Address, Durability, OpenError, RedisConfig, RedisLedger, StoreClock, TlsFiles};
-use surety::ledger::{Ledger, LedgerError};
+use surety::ledger::stewardship::Steward;
+use surety::ledger::{Ledger, LedgerError, ReservationFilter};
 
 use crate::redis_world::{Access, Aof, Flavour, Options, Server, Tls, own_database};
 use crate::support::*;
@@ -46,6 +47,22 @@ async fn use_it(ledger: &RedisLedger) {
     let (page, _) = ledger.reservations(&network, &Default::default(), None, 9).await.expect("it answers");
     assert_eq!(page.len(), 1);
     assert!(ledger.entries(&network, 0, 99).await.expect("it answers").len() > 4);
+    let until = Moment(i64::MAX);
+    run(supply("later", 4, &[5, 5])).await;
+    run(allocate("a", "vip", "later", 4, &[(1, until, Some(3))])).await;
+    run(approve("sale", "o", &[("later", 5, 1)], until)).await;
+    run(close_offer("sale")).await;
+    run(Command::Count(vec![("lost\tx".into(), 2)])).await;
+    run(mark("x", 2, true)).await;
+    let at_risk = ReservationFilter { at_risk: true, ..ReservationFilter::default() };
+    let (page, _) = ledger.reservations(&network, &at_risk, None, 9).await.expect("it answers");
+    assert_eq!(page.len(), 1);
+    assert!(ledger.tallies(&network, "").await.expect("it answers").len() > 2);
+    let all = ledger.read_all(&network).await.expect("it answers").expect("it is there");
+    ledger
+        .load_all(&NetworkId::new("moved").expect("a name"), all, Box::new(std::iter::empty()))
+        .await
+        .expect("loaded");
     run(release("x")).await;
     run(crate::support::network(1, "two", &["slot"])).await;
 }
@@ -64,6 +81,37 @@ async fn the_documented_rules_of_access_are_enough_and_a_wrong_password_is_not_s
         let refused = open(&wrong).await.expect_err("it does not").to_string();
         assert!(refused.contains("authentication failed") && !refused.contains("swordfish"), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_19_where_a_right_is_missing_a_step_is_not_half_made() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let mut rules = documented_rules(flavour);
+    rules.retain(|rule| rule != "+hincrby");
+    let access = Access::User { name: "surety".into(), password: "hunter2".into(), rules };
+    let server = Server::start(flavour, Options { access, ..Options::default() });
+    let ledger = open(&server.url()).await.expect("it lets the service in");
+    let network = NetworkId::new("used").expect("a name");
+    for command in [crate::support::network(0, "one", &[]), supply("slot", 0, &[5, 5])] {
+        ledger.execute(&network, command, None).await.expect("nothing is counted in it");
+    }
+    let refused = ledger.execute(&network, hold("x", &[("slot", 0, 1)]), None).await.expect_err("it can't be counted");
+    assert!(refused.to_string().contains("can't run this command"), "{refused}");
+    server.cli(&["ACL", "SETUSER", "surety", "+hincrby"]);
+    let begun = Instant::now();
+    let again = loop {
+        match ledger.execute(&network, Command::Tick, None).await {
+            Err(LedgerError::Unavailable(_)) if begun.elapsed() < Duration::from_secs(10) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            other => break other,
+        }
+    };
+    again.expect("it serves again");
+    let all = ledger.read_all(&network).await.expect("it answers").expect("it is there");
+    assert!(all.reservations.is_empty() && all.tallies.is_empty(), "{all:?}");
+    assert!(all.snapshot.buckets.iter().flat_map(|(_, levels)| levels).all(|(_, level)| level.drawn() == 0), "{all:?}");
+    ledger.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

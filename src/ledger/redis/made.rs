@@ -72,7 +72,7 @@ pub struct Made<'a> {
 
 /// What a batch came to.
 #[derive(Debug, Default)]
-pub struct Came {
+pub struct Replayed {
     /// The entries of the steps that were made.
     pub entries: Vec<Arc<Entry>>,
     /// What was counted; a name may come several times.
@@ -90,7 +90,7 @@ pub trait Written {
 
 impl Made<'_> {
     /// What the steps came to; none: there is one that this version does not know.
-    pub fn entries(mut self, written: &mut impl Written) -> Result<Option<Came>, Unreadable> {
+    pub fn entries(mut self, written: &mut impl Written) -> Result<Option<Replayed>, Unreadable> {
         let mut plan = Plan(self.plan);
         let (mut entries, mut tallies) = (Vec::new(), Vec::new());
         for &code in self.codes {
@@ -210,7 +210,7 @@ impl Made<'_> {
                 entries.push(Arc::new(Entry { seq, at: self.at, changes }));
             }
         }
-        Ok(Some(Came { entries, tallies }))
+        Ok(Some(Replayed { entries, tallies }))
     }
 
     /// A name by its number; 0: none.

@@ -449,6 +449,7 @@ local done = codes
 if #extras > 0 then done = codes .. ' ' .. cmsgpack.pack(extras) end
 
 -- Everything was decided; from here on it is only written.
+count(sums)
 local written = {}
 for b in pairs(dirty) do
   written[#written + 1], written[#written + 2] = ARGV[13 + b], write_level(levels[b])
@@ -498,7 +499,6 @@ for id, joins in pairs(at_risk) do
 end
 if #written > 0 then put('ZADD', KEYS[10], written) end
 if #safe > 0 then put('ZREM', KEYS[10], safe) end
-count(sums)
 
 local first, before = number(seq + 1), ''
 if made > 0 then

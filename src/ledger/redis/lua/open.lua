@@ -155,9 +155,13 @@ local function put(command, key, args)
   end
 end
 
--- Adds to tallies, by name. One that has no room for more stays as it is.
+-- Adds to tallies, by name. One that has no room for more stays as it is. It comes before all that is written beside it: should the
+-- server not let it through (rights, another kind of key), nothing was done.
 local function count(sums)
-  for name, by in pairs(sums) do redis.pcall('HINCRBY', KEYS[9], name, number(by)) end
+  for name, by in pairs(sums) do
+    local sum = redis.pcall('HINCRBY', KEYS[9], name, number(by))
+    if type(sum) == 'table' and sum.err and not string.find(sum.err, 'overflow', 1, true) then error(sum) end
+  end
 end
 
 local function get(key, names, from, to)
@@ -292,6 +296,7 @@ local function expire(members)
   local raw, levels = get(KEYS[2], names, 1, #names), {}
   for i = 1, #names do levels[i] = read_level(raw[i]) end
   for _, d in ipairs(draws) do give(levels[d[1]], 2, d[2], d[3], d[4]) end
+  count(sums)
   local pairs_ = {}
   for i, name in ipairs(names) do
     pairs_[2 * i - 1], pairs_[2 * i] = name, write_level(levels[i])
@@ -300,7 +305,6 @@ local function expire(members)
   put('HSET', KEYS[3], held)
   put('ZADD', KEYS[5], when)
   redis.call('ZREM', KEYS[10], unpack(ended))
-  count(sums)
   append(1, nil, 'k', 'x', 'f', table.concat(names, '\n'), 'l', row(raw, #names), 'd', table.concat(data))
 end
 
