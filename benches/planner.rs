@@ -1,5 +1,5 @@
-//! How long the planner takes: one quote of three steps over a 90-day horizon, and the dates of 30 days.
-//! `cargo bench --bench planner`.
+//! How long the planner takes: one quote of three steps over a 90-day horizon, the dates of 30 days, and the check of an offer of
+//! 90 days and ten zones on the shop example. `cargo bench --bench planner`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
 use surety::domain::bucket::{BucketLevel, Bucketing, Levels};
 use surety::domain::network::*;
+use surety::domain::offer::{Advertised, Expected, Offer, ZoneShare};
 use surety::domain::time::{Day, Moment, Span};
-use surety::planner::{Detail, dates, quote, resolve};
+use surety::edge::from_proto;
+use surety::planner::{Detail, check_offer, dates, quote, resolve, suggest};
 
 /// 2026-12-01T08:00Z, a Tuesday.
 const NOW: Moment = Moment(1_796_112_000_000_000);
@@ -131,5 +133,83 @@ fn planner(c: &mut Criterion) {
     pickers.finish();
 }
 
-criterion_group!(benches, planner);
+/// The example's network with its plan, at the day on which its tour begins.
+fn shop() -> (Network, Vec<Levels>) {
+    let read = |name: &str| std::fs::read_to_string(format!("examples/shop/{name}")).expect("the example");
+    let (message, _) =
+        surety::files::network::read("network.yaml", read("network.yaml").as_bytes()).expect("a network");
+    let network = from_proto::network(message, NOW).expect("a sound network");
+    let mut levels = vec![Levels::default(); network.resources().len()];
+    for line in read("plan.csv").lines().skip(1) {
+        let [resource, start, units] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let at = network.find_resource(resource).expect("a resource");
+        let first = network.resource(at).bucketing.first_of(Day::parse(start).expect("a date"));
+        let level = BucketLevel { set: Some(units.parse().expect("units")), ..Default::default() };
+        levels[at.at()].put(first, level);
+    }
+    (network, levels)
+}
+
+/// 90 days, ten zones.
+fn offer(sku: &str, orders: i64, service: Option<&str>, within_days: i32) -> Offer {
+    let zones = [
+        "de-berlin",
+        "de-east",
+        "de-north",
+        "de-west",
+        "de-central",
+        "de-southwest",
+        "de-south",
+        "at",
+        "ch",
+        "benelux",
+    ];
+    let starts = Day((NOW.0 / 86_400_000_000) as i32);
+    Offer {
+        id: "season".into(),
+        display_name: "".into(),
+        lines: vec![Line { sku: sku.into(), quantity: 1 }],
+        zones: zones.map(|zone| ZoneShare { zone: zone.into(), billionths: 100_000_000 }).to_vec(),
+        service: service.map(Into::into),
+        channel: None,
+        starts,
+        ends: starts + 89,
+        advertised: Advertised::WithinDays(within_days),
+        orders: Expected::Total(orders),
+    }
+}
+
+fn offers(c: &mut Criterion) {
+    let (network, levels) = shop();
+    let mut checks = c.benchmark_group("offer_90_days_10_zones");
+    for (name, offer) in [
+        ("1m_orders_standard", offer("mug-white", 1_000_000, Some("standard"), 5)),
+        ("1m_orders_any_service", offer("mug-white", 1_000_000, None, 5)),
+        ("1m_orders_engraved", offer("mug-engraved", 1_000_000, None, 7)),
+        ("200k_orders_any_service", offer("mug-white", 200_000, None, 5)),
+        ("1m_orders_within_60_days", offer("mug-white", 1_000_000, None, 60)),
+    ] {
+        checks.bench_function(name, |b| {
+            b.iter(|| check_offer(&network, &levels[..], black_box(&offer), &[], NOW).expect("known names"));
+        });
+        let checked = check_offer(&network, &levels[..], &offer, &[], NOW).expect("known names");
+        let report = checked.report;
+        println!(
+            "{name}: {} of {} orders, tightest {:?}, {} %, short of {:?}",
+            report.orders_deliverable,
+            report.orders_asked,
+            report.tightest_within_days,
+            report.deliverable_percent,
+            report.shortfalls
+        );
+    }
+    checks.finish();
+    let zone = network.find_zone("de-berlin").expect("a zone");
+    let starts = Day((NOW.0 / 86_400_000_000) as i32);
+    c.bench_function("offer_suggest_30_days", |b| {
+        b.iter(|| suggest(&network, &levels[..], starts, starts + 29, black_box(zone), 3, 20, NOW));
+    });
+}
+
+criterion_group!(benches, planner, offers);
 criterion_main!(benches);

@@ -109,6 +109,8 @@ pub const MAX_OFFER_PERCENT: i64 = 100_000;
 /// Plans that one part of a check (the tightest promise, the shortfalls) may take, some seconds: beyond it, the tightest promise
 /// is told as none, and the shortfalls as far as they were found.
 pub const MAX_OFFER_PLANS: usize = 1_000_000;
+/// Plans that one SuggestOffers may take, some seconds: products that are not reached by then are not suggested.
+pub const MAX_SUGGESTING_PLANS: usize = 1_000_000;
 /// How often shortfalls are played again with what was lent as supply, until all orders can be kept.
 pub const MAX_LENT_ROUNDS: usize = 8;
 /// Days after an order's day on which supply may be lent where there is none.

@@ -66,9 +66,14 @@ impl Offer {
         let days = i64::from(self.ends.0 - self.starts.0) + 1;
         match &self.orders {
             Expected::EachDay(orders) => orders.clone(),
-            Expected::Total(total) => (0..days).map(|day| total / days + i64::from(day < total % days)).collect(),
+            Expected::Total(total) => spread(*total, days),
         }
     }
+}
+
+/// A total spread over so many days, at least 1: the same whole number each day, one more on the first (rule 25).
+pub fn spread(total: i64, days: i64) -> Vec<i64> {
+    (0..days).map(|day| total / days + i64::from(day < total % days)).collect()
 }
 
 /// What of an offer can be kept.

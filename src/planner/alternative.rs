@@ -204,7 +204,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             let tail = self.overlay.cut(mark);
             // Of as many, the first that comes by Y; where there is none, the earliest.
             let better = best.as_ref().is_none_or(|(most_so_far, so_far)| {
-                let earlier = most > 0 && !goal.has_deadline() && tail.legs[0].arrives_by < so_far.legs[0].arrives_by;
+                let earlier = most > 0 && !goal.has_deadline() && tail.legs[0].due.by < so_far.legs[0].due.by;
                 most > *most_so_far || most == *most_so_far && earlier
             });
             if most > 0 && better {

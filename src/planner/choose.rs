@@ -38,8 +38,8 @@ impl Goal {
     pub fn is_met(self, leg: &Leg) -> bool {
         match self {
             Goal::Earliest => true,
-            Goal::ByDate(day) => leg.date <= day,
-            Goal::ByTime(at) => leg.arrives_by <= at,
+            Goal::ByDate(day) => leg.due.date <= day,
+            Goal::ByTime(at) => leg.due.by <= at,
             Goal::OnDate(day) => leg.date == day,
             Goal::InWindow(from, to) => from <= leg.arrives_from && leg.arrives_by <= to,
         }
@@ -199,7 +199,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
 
     /// The end of the last arrival of what was planned since the mark.
     pub fn comes_by(&self, mark: Mark) -> Moment {
-        self.overlay.legs_since(mark).iter().map(|l| l.arrives_by).max().unwrap_or(Moment::MIN)
+        self.overlay.legs_since(mark).iter().map(|l| l.due.by).max().unwrap_or(Moment::MIN)
     }
 
     /// Every line in its order, from one site or from any. None, and nothing placed: not all can be had.
@@ -238,14 +238,14 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                     return Some(true);
                 }
                 if let Some(notes) = &mut self.notes {
-                    notes.late = Some(notes.late.map_or(leg.date, |late| late.min(leg.date)));
+                    notes.late = Some(notes.late.map_or(leg.due.date, |late| late.min(leg.due.date)));
                 }
             }
             // The last candidate need not be put aside to be compared with nothing.
             if best.is_none() && i + 1 == candidates.len() {
                 return Some(!goal.has_deadline());
             }
-            if best.as_ref().is_none_or(|b| leg.arrives_by < b.legs[0].arrives_by) {
+            if best.as_ref().is_none_or(|b| leg.due.by < b.legs[0].due.by) {
                 best = Some(self.overlay.cut(mark));
             } else {
                 self.overlay.back_to(mark);

@@ -2,7 +2,10 @@
 
 use super::bottleneck::Given;
 use crate::domain::calendar::Calendar;
+use crate::domain::kept::Kept;
+use crate::domain::limits::{MAX_DAYS_LATE, MIN_COMPARABLE};
 use crate::domain::network::{Lane, Resource};
+use crate::domain::share::Share;
 use crate::domain::time::{Day, Moment};
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -93,4 +96,31 @@ pub(super) fn transit(lane: &Lane, arrives: Day, by: Moment, zone: &Calendar) ->
 
 pub(super) fn horizon(quantity: i32, sku: &str) -> String {
     format!("{quantity} of {sku} can't be promised within the days that are planned so far")
+}
+
+fn percent(share: Share) -> String {
+    let percent = f64::from(share.millionths()) / 1e4;
+    format!("{} %", (percent * 10.0).floor() / 10.0)
+}
+
+/// Why no date is as sure as it is asked for.
+pub(super) fn no_honest_date(site: &str, zone: &str, service: &str, kept: &Kept, min: Share, moves: bool) -> String {
+    let way = match service {
+        "" => format!("from {site} to {zone}"),
+        service => format!("from {site} to {zone} by {service}"),
+    };
+    let known = kept.known();
+    if !kept.is_enough() {
+        return format!("No honest date: {known} promises {way} are on record, {MIN_COMPARABLE} are needed to tell");
+    }
+    let days = if moves { MAX_DAYS_LATE - 1 } else { 0 };
+    let share = percent(Share::of(kept.within(days), known));
+    let came = if moves { format!("at most {days} days late") } else { "on time".to_owned() };
+    format!("No honest date: of {known} promises {way} on record, {share} came {came}, {} are asked for", percent(min))
+}
+
+/// A date that capacity allows and the record does not.
+pub(super) fn late_by_record(lane: &Lane, planned: Day, due: Day, min: Share) -> String {
+    let (name, planned, due) = (&lane.id, date(planned), date(due));
+    format!("By the record of {name}, what is planned for {planned} is {} sure to be there on {due}", percent(min))
 }

@@ -3,7 +3,7 @@
 
 use super::lane::Target;
 use super::latest::Latest;
-use super::overlay::Part;
+use super::overlay::{Due, Part};
 use super::search::Search;
 use crate::domain::bucket::Availability;
 use crate::domain::network::{Source, Step};
@@ -39,10 +39,12 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let lane = self.network.lane(part.candidate.lane);
         let planned = self.make(&part, from).and_then(|ready| {
             let departs = lane.departure(self.lane_calendar(part.candidate.lane), ready);
-            Some((departs, self.arrive(&part, departs, None)?))
+            let arrival = self.arrive(&part, departs, None)?;
+            // What could not be promised as surely as it is asked for, not even later, is as good as not to be had.
+            Some((departs, arrival, self.due(part.candidate.lane, &arrival)?))
         });
         match planned {
-            Some((departs, arrival)) => self.overlay.end_leg(mark, part, departs, arrival),
+            Some((departs, arrival, due)) => self.overlay.end_leg(mark, part, departs, arrival, due),
             None => self.overlay.back_to(mark),
         }
         planned.is_some()
@@ -118,7 +120,8 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             }
         });
         match planned {
-            Some((departs, arrival)) => self.overlay.end_leg(mark, part, departs, arrival),
+            // A day or window that was asked for never moves.
+            Some((departs, arrival)) => self.overlay.end_leg(mark, part, departs, arrival, Due::of(&arrival)),
             None => self.overlay.back_to(mark),
         }
         planned.is_some()

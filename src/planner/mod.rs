@@ -78,7 +78,7 @@ pub fn quote<A: Availability + ?Sized>(
     let (bottlenecks, alternatives) = match (verdict, detail) {
         (Verdict::Promised, _) | (_, Detail::Plain) => (Vec::new(), Vec::new()),
         (Verdict::Later | Verdict::Unavailable, Detail::Full) => {
-            let found = search.bottlenecks(verdict);
+            let found = search.late_by_record(goal).unwrap_or_else(|| search.bottlenecks(verdict));
             let alternatives = alternative::alternatives(network, availability, ask, now, &found);
             (found.bottlenecks, alternatives)
         }

@@ -32,8 +32,20 @@ pub(super) struct Leg {
     pub date: Day,
     /// The bucket of the lane's resource, where it has one.
     pub bucket: Option<i32>,
+    /// What may be promised of it.
+    pub due: Due,
     /// Where its draws begin and end in the log.
     draws: (u32, u32),
+}
+
+/// The arrival as it may be promised: that of the plan, or some days later where the ask wants a surer date.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub from: Moment,
+    pub by: Moment,
+    pub date: Day,
+    /// Days later than the plan.
+    pub days: i32,
 }
 
 /// A point to go back to.
@@ -99,7 +111,7 @@ impl Overlay {
     }
 
     /// Ends the leg whose draws began at the mark.
-    pub fn end_leg(&mut self, since: Mark, part: Part, departs: Moment, arrival: Arrival) {
+    pub fn end_leg(&mut self, since: Mark, part: Part, departs: Moment, arrival: Arrival, due: Due) {
         let Arrival { from, by, date, bucket } = arrival;
         self.legs.push(Leg {
             part,
@@ -108,6 +120,7 @@ impl Overlay {
             arrives_by: by,
             date,
             bucket,
+            due,
             draws: (since.log as u32, self.log.len() as u32),
         });
     }

@@ -17,15 +17,15 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
     pub fn promise(&mut self, goal: Goal) -> Option<Promise> {
         let order_by = self.order_by(goal);
         let legs = self.overlay.legs();
-        let last = *legs.iter().max_by_key(|l| (l.arrives_by, l.arrives_from))?;
+        let last = legs.iter().max_by_key(|l| (l.due.by, l.due.from))?.due;
         Some(Promise {
-            date: legs.iter().map(|l| l.date).max()?,
-            arrives_from: last.arrives_from,
-            arrives_by: last.arrives_by,
+            date: legs.iter().map(|l| l.due.date).max()?,
+            arrives_from: last.from,
+            arrives_by: last.by,
             ships_at: legs.iter().map(|l| l.departs).max()?,
             order_by,
             shipments: self.shipments(),
-            confidence: None,
+            confidence: self.confidence(),
         })
     }
 
@@ -56,8 +56,8 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                         site: Arc::clone(&self.network.site(leg.part.candidate.site).id),
                         lane: Arc::clone(&lane.id),
                         ships_at: leg.departs,
-                        arrives_by: leg.arrives_by,
-                        date: leg.date,
+                        arrives_by: leg.due.by,
+                        date: leg.due.date,
                     });
                 }
             }

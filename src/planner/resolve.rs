@@ -6,7 +6,9 @@ use smallvec::SmallVec;
 
 use crate::domain::ask::{Ask, Destination, Shipments, When};
 use crate::domain::draw::Pool;
+use crate::domain::kept::Kept;
 use crate::domain::network::{LaneIdx, Network, ProductIdx, ResourceIdx, SiteIdx, Source, ZoneIdx};
+use crate::domain::share::Share;
 
 /// A name that the network does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,16 @@ pub(super) struct ResolvedLine {
     pub candidates: SmallVec<[Candidate; 4]>,
 }
 
+/// A lane whose record supports the ask's `min_confidence`.
+#[derive(Clone, Debug)]
+pub(super) struct Sure {
+    pub lane: LaneIdx,
+    /// Days later than planned from which on it does.
+    pub days: i32,
+    /// What is on record.
+    pub kept: Kept,
+}
+
 /// An ask whose names are all known. It belongs to the network it was resolved in.
 #[derive(Clone, Debug)]
 pub struct ResolvedAsk {
@@ -51,6 +63,10 @@ pub struct ResolvedAsk {
     pub(super) pools: SmallVec<[Pool; 2]>,
     /// All resources that a candidate may read, ascending.
     pub(super) resources: SmallVec<[ResourceIdx; 8]>,
+    /// How sure the date must be; obeyed by `quote_kept`.
+    pub(super) min_confidence: Option<Share>,
+    /// What is on record of the lanes that may be taken, ascending, where the ask wants a sure date; none: any lane, any date.
+    pub(super) sure: Option<Arc<[Sure]>>,
     /// Sites that are sources of every line, in the order of the first line's sources (rule 16); empty for one line.
     pub(super) common_sites: SmallVec<[SiteIdx; 2]>,
 }
@@ -96,7 +112,9 @@ pub fn resolve(network: &Network, ask: &Ask, is_offer: impl FnOnce(&str) -> bool
         }
     }
     let Some(zone) = zone.filter(|_| unknown.is_empty()) else { return Err(unknown) };
-    Ok(ResolvedAsk::new(network, &products, zone, ask.when, ask.service.clone(), ask.shipments, pools))
+    let mut resolved = ResolvedAsk::new(network, &products, zone, ask.when, ask.service.clone(), ask.shipments, pools);
+    resolved.min_confidence = ask.min_confidence;
+    Ok(resolved)
 }
 
 impl ResolvedAsk {
@@ -120,7 +138,8 @@ impl ResolvedAsk {
         resources.sort_unstable();
         resources.dedup();
         let common_sites = common_sites(network, &lines);
-        ResolvedAsk { lines, zone, when, service, shipments, pools, resources, common_sites }
+        let (min_confidence, sure) = (None, None);
+        ResolvedAsk { lines, zone, when, service, shipments, pools, resources, common_sites, min_confidence, sure }
     }
 
     /// All resources that the answer may depend on, ascending: those of every candidate, of substitutes, and of other
@@ -157,13 +176,49 @@ impl ResolvedAsk {
     /// The same ask for other goods.
     pub(super) fn with_products(&self, network: &Network, products: &[(ProductIdx, i32)]) -> ResolvedAsk {
         let service = self.service.clone();
-        ResolvedAsk::new(network, products, self.zone, self.when, service, self.shipments, self.pools.clone())
+        let ask =
+            ResolvedAsk::new(network, products, self.zone, self.when, service, self.shipments, self.pools.clone());
+        ask.as_sure_as(self)
     }
 
     /// The same ask by a service; none: by any.
     pub(super) fn with_service(&self, network: &Network, service: Option<Arc<str>>) -> ResolvedAsk {
         let products = self.products();
-        ResolvedAsk::new(network, &products, self.zone, self.when, service, self.shipments, self.pools.clone())
+        let ask =
+            ResolvedAsk::new(network, &products, self.zone, self.when, service, self.shipments, self.pools.clone());
+        ask.as_sure_as(self)
+    }
+
+    /// By the same record as another ask to the same zone.
+    fn as_sure_as(mut self, other: &ResolvedAsk) -> ResolvedAsk {
+        self.min_confidence = other.min_confidence;
+        match &other.sure {
+            Some(sure) => self.with_record(Arc::clone(sure)),
+            None => self,
+        }
+    }
+
+    /// The same ask by those lanes only whose record supports it.
+    pub(super) fn with_record(&self, sure: Arc<[Sure]>) -> ResolvedAsk {
+        let is_sure = |lane: LaneIdx| sure.binary_search_by_key(&lane, |s| s.lane).is_ok();
+        let ask = self.with_lanes(is_sure);
+        ResolvedAsk { sure: Some(sure), ..ask }
+    }
+
+    /// All lanes that the answer may come to: of the ask's products and their substitutes, by any service; ascending.
+    pub(super) fn lanes(&self, network: &Network) -> Vec<LaneIdx> {
+        let mut lanes = Vec::new();
+        for line in &self.lines {
+            let product = network.product(line.product);
+            for &p in std::iter::once(&line.product).chain(product.substitutes.iter()) {
+                for source in &network.product(p).sources {
+                    lanes.extend_from_slice(network.lanes_between(source.site, self.zone));
+                }
+            }
+        }
+        lanes.sort_unstable();
+        lanes.dedup();
+        lanes
     }
 
     /// The same ask with only those candidates whose lane passes.

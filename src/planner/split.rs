@@ -130,7 +130,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         let mut earliest = None;
         for &candidate in &ask.lines[line].candidates {
             if self.plan(Part { line: line as u32, quantity: 1, candidate }, self.now) {
-                let by = self.overlay.legs_since(mark)[0].arrives_by;
+                let by = self.overlay.legs_since(mark)[0].due.by;
                 earliest = Some(earliest.map_or(by, |e: Moment| e.min(by)));
                 self.overlay.back_to(mark);
             }

@@ -26,6 +26,15 @@ pub fn built(case: &Case) -> Result<(Network, Vec<Levels>), String> {
                 let own = level.pool_mut(pool);
                 (own.set, own.release_at) = (*left, Moment::MAX);
             }
+            for (pool, units) in &b.released {
+                let own = level.pool_mut(pool);
+                // Exactly now is over.
+                (own.set, own.release_at) = (*units, case.now);
+            }
+            for (channel, left) in &b.most {
+                let own = level.channel_mut(&channel.as_str().into());
+                (own.drawn, own.most) = (2, Some(left + 2));
+            }
             level.tidy();
             (*index, level)
         });
@@ -39,7 +48,7 @@ pub fn built(case: &Case) -> Result<(Network, Vec<Levels>), String> {
 pub fn planned(case: &Case, detail: Detail) -> Result<Told, String> {
     let (network, levels) = built(case)?;
     let resolved =
-        planner::resolve(&network, &case.ask, |_| false).map_err(|_| "the planner does not know a name".to_owned())?;
+        planner::resolve(&network, &case.ask, |_| true).map_err(|_| "the planner does not know a name".to_owned())?;
     let quote = || planner::quote(&network, levels.as_slice(), &resolved, case.now, case.now, detail);
     let planned = catch_unwind(AssertUnwindSafe(quote)).map_err(|_| "the planner panicked".to_owned())?;
     in_words(case, &network, &planned)

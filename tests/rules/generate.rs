@@ -210,6 +210,13 @@ fn resource(
             for pool in ["channel/web", "channel/vip", "offer/bf"] {
                 if d.percent(12) {
                     bucket.pools.push((Pool::parse(pool).expect("a pool"), d.between(0, scarce)));
+                } else if d.percent(6) {
+                    bucket.released.push((Pool::parse(pool).expect("a pool"), d.between(1, scarce)));
+                }
+            }
+            for channel in ["web", "vip"] {
+                if d.percent(8) {
+                    bucket.most.push((channel.to_owned(), d.between(0, scarce)));
                 }
             }
             supply.insert((r.id.clone(), i), bucket);
@@ -311,8 +318,7 @@ fn ask(d: &mut Dice, spec: &NetworkSpec, home: &str, now: Moment, scarce: i64) -
         when,
         service: maybe(d, 20, &["std", "exp"]),
         channel: maybe(d, 45, &["web", "vip"]),
-        // An ask can't redeem an offer yet; what is set aside for one is there all the same.
-        offer: None,
+        offer: maybe(d, 30, &["bf", "over"]),
         shipments: if d.percent(35) { Shipments::Split } else { Shipments::Together },
         min_confidence: None,
     }

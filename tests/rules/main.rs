@@ -8,5 +8,6 @@ mod dates;
 mod differential;
 mod generate;
 mod notation;
+mod offers;
 mod oracle;
 mod shrink;

@@ -9,7 +9,7 @@
 //! capacity pack lej every 30 horizon 10 closed 2026-11-26
 //! stock mug.stock lej
 //! weekly pack days mon,tue from 08:00 to 16:00 units 20
-//! supply pack 2026-11-23T10:00 set 5 drawn 2 pool channel/vip 3
+//! supply pack 2026-11-23T10:00 set 5 drawn 2 pool channel/vip 3 released offer/bf 2 most web 4
 //! step work pack line 5 item 2 divisible cutoff 14:00 lead 120 days 1
 //! step work - lead 60
 //! source mug lej stock mug.stock process work
@@ -214,6 +214,8 @@ impl Case {
                         "set" => bucket.set = Some(w.number()),
                         "drawn" => bucket.drawn = w.number(),
                         "pool" => bucket.pools.push((Pool::parse(w.next()).expect("a pool"), w.number())),
+                        "released" => bucket.released.push((Pool::parse(w.next()).expect("a pool"), w.number())),
+                        "most" => bucket.most.push((w.next().to_owned(), w.number())),
                         other => bucket.set = Some(other.parse().unwrap_or_else(|_| unknown(other))),
                     }
                 }
@@ -357,7 +359,9 @@ impl Case {
         }
         for ((id, index), b) in &self.supply {
             let set = b.set.map_or(String::new(), |n| format!(" set {n}"));
-            let pools: String = b.pools.iter().map(|(p, n)| format!(" pool {p} {n}")).collect();
+            let mut pools: String = b.pools.iter().map(|(p, n)| format!(" pool {p} {n}")).collect();
+            pools.extend(b.released.iter().map(|(p, n)| format!(" released {p} {n}")));
+            pools.extend(b.most.iter().map(|(channel, n)| format!(" most {channel} {n}")));
             let _ =
                 writeln!(t, "supply {id} {}{set}{}{pools}", bucket_name(spec, id, *index), number("drawn", b.drawn));
         }

@@ -92,6 +92,8 @@ fn smaller(case: &Case) -> Vec<Case> {
     for key in &keys {
         with(&|c| drop(c.supply.remove(key)));
         with(&|c| c.supply.get_mut(key).expect("a key").pools.clear());
+        with(&|c| c.supply.get_mut(key).expect("a key").released.clear());
+        with(&|c| c.supply.get_mut(key).expect("a key").most.clear());
         with(&|c| c.supply.get_mut(key).expect("a key").drawn = 0);
     }
     with(&|c| c.ask.channel = None);

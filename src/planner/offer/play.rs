@@ -219,20 +219,25 @@ impl<'n> Board<'n> {
         level.map_or(0, |level| level.available(resource.standing(index, today), channel, self.moment))
     }
 
-    /// Plays groups until an order is refused; whether all of them got a yes.
+    /// Whether all orders of these groups get a yes.
     pub fn all_kept(&mut self, groups: &[Group], advertised: Advertised) -> bool {
+        self.first_refused(groups, advertised).is_none()
+    }
+
+    /// Plays groups until an order is refused: what was left then, the order's group, and its answer.
+    pub fn first_refused(&mut self, groups: &[Group], advertised: Advertised) -> Option<(State, Group, Verdict)> {
         let mut state = self.base.clone();
         for group in groups {
             let mut left = group.orders;
             while left > 0 {
                 let order = self.ask(&state, group, advertised);
                 if order.verdict != Verdict::Promised {
-                    return false;
+                    return Some((state, *group, order.verdict));
                 }
                 left -= take(&mut state, &order, left, |_| true);
             }
         }
-        true
+        None
     }
 }
 

@@ -115,6 +115,12 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
+    /// Asked at another instant, all capacity staying as it is.
+    pub fn asked_at(mut self, now: Moment) -> Self {
+        self.now = now;
+        self
+    }
+
     // --- Rules 2 to 4 and 17: what there is -----------------------------------------------------------------------
 
     fn shelf(&self, id: &str) -> &Shelf<'a> {
@@ -134,7 +140,9 @@ impl<'a> Oracle<'a> {
     }
 
     fn left(book: &Book, shelf: &Shelf<'_>, slot: &Slot) -> i64 {
-        Self::room(book, shelf, slot).map(|(_, left)| left).sum()
+        let left = Self::room(book, shelf, slot).map(|(_, left)| left).sum();
+        let mine = book.taken.iter().filter(|t| t.0 == shelf.place && t.1 == slot.index).map(|t| t.3).sum::<i64>();
+        slot.most.map_or(left, |most| left.min(most - mine))
     }
 
     fn take(book: &mut Book, shelf: &Shelf<'_>, slot: &Slot, units: i64) {
@@ -416,6 +424,14 @@ impl<'a> Oracle<'a> {
             None => Told { verdict: Verdict::Unavailable, promise: None, takes: Taken::new() },
             Some(plan) => Told { verdict, promise: Some(self.promise(&plan, aim)), takes: self.taken(&plan) },
         }
+    }
+
+    /// The answer's verdict, day and draws only: for orders that are played one after another.
+    pub fn order(&self) -> (Verdict, Option<i32>, Taken) {
+        let Some(plan) = self.plan(Aim::Early) else { return (Verdict::Unavailable, None, Taken::new()) };
+        let yes = plan.parts.iter().all(|part| self.in_time(part));
+        let date = plan.parts.iter().map(|part| part.date).max();
+        (if yes { Verdict::Promised } else { Verdict::Later }, date, self.taken(&plan))
     }
 
     /// The order for this day, as late as it can be, whatever the ask says; with what it takes.

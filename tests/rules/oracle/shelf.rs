@@ -20,6 +20,10 @@ pub struct Bucket {
     pub drawn: i64,
     /// Set aside and not yet drawn.
     pub pools: Vec<(Pool, i64)>,
+    /// Set aside until now: it was released, so it is everyone's.
+    pub released: Vec<(Pool, i64)>,
+    /// What a channel may still draw, from whatever pool.
+    pub most: Vec<(String, i64)>,
 }
 
 /// What is known, by resource and by bucket: its day times the buckets a day, plus its place in the day.
@@ -37,6 +41,8 @@ pub struct Slot {
     pub units: i64,
     /// What this ask could draw before it drew anything, from which pool first.
     pub room: Vec<(Pool, i64)>,
+    /// What its channel may draw in all; none: as much as it likes.
+    pub most: Option<i64>,
 }
 
 /// A resource with its buckets in their order, from the first to the last that can have supply.
@@ -83,8 +89,10 @@ impl<'a> Shelf<'a> {
             if balance < 0 {
                 room.clear();
             }
+            let most = ask.channel.as_ref().and_then(|channel| known.most.iter().find(|(of, _)| **of == **channel));
+            let most = most.map(|(_, units)| *units);
             if start < end {
-                shelf.slots.push(Slot { index, start, end, zone_day: day_of(zone, start), units, room });
+                shelf.slots.push(Slot { index, start, end, zone_day: day_of(zone, start), units, room, most });
             }
         }
         shelf
