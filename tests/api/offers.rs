@@ -276,6 +276,36 @@ async fn closing_gives_back_what_is_unsold_and_keeps_what_is_sold() {
     refusal(&close(&server, "x").await.unwrap_err(), Code::NotFound);
 }
 
+#[tokio::test]
+async fn an_offer_is_set_aside_in_so_many_buckets_and_no_more() {
+    let mut network = shop();
+    let slot = network.resources.iter_mut().find(|r| r.id == "lej.slot").expect("slots");
+    (slot.bucket, slot.horizon_days) = (Some(duration(900)), 120);
+    (slot.weekly[0].from, slot.weekly[0].to) = (String::new(), String::new());
+    slot.weekly[0].units = 1;
+    let server = TestServer::with(|config| config.network = Some(network)).await;
+    let gifts = |days: usize| Offer {
+        lines: vec![Line { sku: "gift".into(), quantity: 1 }],
+        zones: vec![ZoneShare { zone: "city".into(), share: 1.0 }],
+        service: "slot".into(),
+        ends: (jiff::civil::date(2026, 11, 23) + jiff::Span::new().days(days as i64)).to_string(),
+        promise: Some(offer::Promise::WithinDays(0)),
+        orders: vec![95; days],
+        ..cards("g", &[1])
+    };
+    let refused = approve(&server, approval("a1", gifts(106))).await.unwrap_err();
+    let details = refusal(&refused, Code::FailedPrecondition);
+    let info = details.error_info().unwrap();
+    assert_eq!(
+        (&*info.reason, &*info.metadata["buckets"], &*info.metadata["limit"]),
+        ("OFFER_TOO_LARGE", "10070", "10000")
+    );
+    assert_eq!(subjects(&refused), ["g"]);
+    assert!(server.buckets("lej.slot", FIRST, 1).await.iter().all(|b| b.allocated == 0));
+    assert_eq!(approved(&server, approval("a1", gifts(105))).await.orders_set_aside, 9_975);
+    assert_eq!(server.buckets("lej.slot", FIRST, 1).await.iter().map(|b| b.allocated).sum::<i64>(), 95);
+}
+
 /// Sends all approvals at the same moment.
 async fn approve_at_once(server: &TestServer, requests: Vec<ApproveOfferRequest>) -> Vec<Result<OfferState, Status>> {
     let mut tasks = JoinSet::new();
