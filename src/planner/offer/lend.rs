@@ -17,19 +17,20 @@ use super::bottlenecks;
 use super::play::{Board, Order, Part, State, due, take};
 use super::spread::Group;
 use crate::domain::answer::Verdict;
-use crate::domain::bucket::BucketLevel;
+use crate::domain::bucket::{BucketLevel, Levels};
 use crate::domain::limits::{MAX_LENT_DAYS, MAX_LENT_ROUNDS, MAX_OFFER_PLANS};
 use crate::domain::network::Kind;
 use crate::domain::offer::{Offer, Shortfall};
+use crate::domain::time::Day;
 
 /// As many units as one likes.
 const PLENTY: i64 = 1 << 52;
 
 /// What is missing of one bucket.
-type Lent = BTreeMap<(usize, i32), i64>;
+pub(super) type Lent = BTreeMap<(usize, i32), i64>;
 
-/// By resource, the one that most orders lack first.
-pub(super) fn shortfalls(board: &mut Board<'_>, groups: &[Group], offer: &Offer) -> Vec<Shortfall> {
+/// What is missing, and how many orders lack it, by resource.
+pub(super) fn lent(board: &mut Board<'_>, groups: &[Group], offer: &Offer) -> (Lent, BTreeMap<usize, i64>) {
     let mut lent = Lent::new();
     let mut lacking: BTreeMap<usize, i64> = BTreeMap::new();
     let enough = board.planned + MAX_OFFER_PLANS;
@@ -42,6 +43,12 @@ pub(super) fn shortfalls(board: &mut Board<'_>, groups: &[Group], offer: &Offer)
             break;
         }
     }
+    (lent, lacking)
+}
+
+/// By resource, the one that most orders lack first.
+pub(super) fn shortfalls(board: &mut Board<'_>, groups: &[Group], offer: &Offer) -> Vec<Shortfall> {
+    let (lent, lacking) = lent(board, groups, offer);
     let mut found: Vec<(i64, Shortfall)> = Vec::new();
     for (&place, &orders) in &lacking {
         let resource = board.network.resource(board.base.resources[place]);
@@ -140,12 +147,19 @@ fn with_lent(
         }
         verdict = order.verdict;
     }
-    // No supply that there is could be enlarged to help; then where there is none.
-    if of.is_empty() {
-        return None;
+    // Where the reasons don't lead to a yes, everything, and if need be where there is no supply yet.
+    let all: SmallVec<[usize; 4]> =
+        board.asks[group.zone].resources.iter().map(|resource| state.place(*resource)).collect();
+    for (of, anywhere) in [(&of, true), (&all, false), (&all, true)] {
+        if of.is_empty() {
+            continue;
+        }
+        let order = ask_with(board, state, group, offer, of, anywhere);
+        if order.verdict == Verdict::Promised {
+            return Some((order, of.clone()));
+        }
     }
-    let order = ask_with(board, state, group, offer, &of, true);
-    (order.verdict == Verdict::Promised).then_some((order, of))
+    None
 }
 
 fn ask_with(
@@ -163,7 +177,7 @@ fn ask_with(
 }
 
 /// Levels as they were.
-type Before = SmallVec<[(usize, crate::domain::bucket::Levels); 4]>;
+type Before = SmallVec<[(usize, Levels); 4]>;
 
 /// Lends plenty of some resources: where they have supply, or anywhere from the order's day on.
 fn lend(board: &Board<'_>, state: &mut State, group: &Group, offer: &Offer, of: &[usize], anywhere: bool) -> Before {
@@ -174,16 +188,16 @@ fn lend(board: &Board<'_>, state: &mut State, group: &Group, offer: &Offer, of: 
         if anywhere {
             let first = resource.bucketing.first_of(group.day - i32::from(resource.kind == Kind::Capacity));
             let last = due(group, offer.advertised).0.min(group.day.0 + MAX_LENT_DAYS);
-            let end = resource.bucketing.first_of(crate::domain::time::Day(last) + 2);
+            let end = resource.bucketing.first_of(Day(last) + 2);
             let missing: Vec<i32> = (first..end).filter(|index| state.levels[place].get(*index).is_none()).collect();
             let known = state.levels[place].all().iter().cloned();
             let all = known.chain(missing.into_iter().map(|index| (index, BucketLevel::default()))).collect();
-            state.levels[place] = crate::domain::bucket::Levels::new(all);
+            state.levels[place] = Levels::new(all);
         }
         for (_, level) in state.levels[place].all_mut() {
-            let supply = level.set.unwrap_or(0);
-            if supply > 0 || anywhere {
-                level.set = Some(supply + PLENTY);
+            if anywhere || level.set.is_some_and(|supply| supply > 0) {
+                // Less drawn, not more supply: which days have supply at all is another matter (rule 7).
+                level.confirmed -= PLENTY;
             }
         }
     }

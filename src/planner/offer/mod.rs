@@ -7,6 +7,8 @@ mod lend;
 mod play;
 mod spread;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

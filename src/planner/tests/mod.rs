@@ -1,8 +1,9 @@
 //! The rules as tables: each test is named by the rule that it holds.
 
 mod choosing;
+mod confidence;
 mod cost;
-mod random;
+pub(super) mod random;
 mod reasons;
 mod steps;
 mod transport;

@@ -7,7 +7,7 @@ use crate::domain::answer::Verdict;
 use crate::domain::time::{Day, MINUTE, Moment};
 use crate::planner::choose::Goal;
 use crate::planner::lane::Target;
-use crate::planner::overlay::{Leg, Overlay, Part};
+use crate::planner::overlay::{Due, Leg, Overlay, Part};
 use crate::planner::resolve::Candidate;
 use crate::planner::search::Search;
 use crate::planner::{Detail, ResolvedAsk, dates, quote};
@@ -231,7 +231,7 @@ fn slow_late(search: &mut Plain<'_>, part: Part, target: Target) -> bool {
                     let before = search.overlay.mark();
                     match search.arrive(&part, departs, window) {
                         Some(arrival) if target.is_hit(&arrival) => {
-                            search.overlay.end_leg(mark, part, departs, arrival);
+                            search.overlay.end_leg(mark, part, departs, arrival, Due::of(&arrival));
                             return true;
                         }
                         _ => search.overlay.back_to(before),
