@@ -277,7 +277,7 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
         let (old, old_reservations) = (balances(&before, now), reservations(&state));
         let applied = apply(&mut state, &command, now);
 
-        forgotten.extend(used_up(&before).difference(&used_up(&state)).cloned());
+        forgotten.extend(forgotten_by(&command, &before, &state));
         let drifts = but_for(state.audit(), &forgotten);
         prop_assert!(drifts.is_empty(), "{doing:?}: {drifts:#?}");
 
@@ -479,15 +479,15 @@ fn rule_24_supply_that_comes_and_goes_leaves_the_first_mark_and_the_latest() {
     apply(&mut state, &network(0, "one", &[]), BEGIN);
     apply(&mut state, &hold("x", &[]), BEGIN);
     let mut now = BEGIN;
-    for i in 0..1_000 {
+    for i in 0..800 {
         now = now.plus(Span::seconds(1));
         let outcome = apply(&mut state, &mark("x", i + 1, i % 2 == 0), now).outcome;
         assert!(matches!(outcome, Outcome::Reservation { repeated: false, .. }), "{outcome:?}");
     }
     let r = state.reservation(&rid("x")).expect("it is held");
     let told: Vec<(&str, i64)> = r.history.iter().map(|change| (&*change.what, change.version)).collect();
-    assert_eq!(told, [("held", 1), ("at risk", 2), ("safe again", 1_001)]);
-    assert_eq!((r.version, r.at_risk), (1_001, false));
+    assert_eq!(told, [("held", 1), ("at risk", 2), ("safe again", 801)]);
+    assert_eq!((r.version, r.at_risk), (801, false));
 }
 
 #[test]

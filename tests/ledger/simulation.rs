@@ -78,9 +78,12 @@ impl Model {
     }
 
     fn apply(&mut self, command: &Command, now: Moment) -> Outcome {
-        let before = used_up(&self.state);
+        let forgets = matches!(command, Command::Forget { .. } | Command::ApplyNetwork(_));
+        let before = forgets.then(|| self.state.clone());
         let applied = rules::apply(&mut self.state, command, now);
-        self.forgotten.extend(before.difference(&used_up(&self.state)).cloned());
+        if let Some(before) = before {
+            self.forgotten.extend(forgotten_by(command, &before, &self.state));
+        }
         if !applied.changes.is_empty() {
             self.state.next_seq();
         }
@@ -253,19 +256,17 @@ impl World {
         let (mut jobs, mut expected): (Vec<Job>, Vec<String>) = (Vec::new(), Vec::new());
         for _ in 0..self.dice.below(9) {
             let network = self.networks[usize::from(self.dice.once_in(4))].clone();
-            let known = after.get(&network).cloned();
-            let command = self.command(&known.clone().unwrap_or_default());
-            let applies = matches!(command, Command::ApplyNetwork(_));
-            let outcome = if known.is_none() && !applies {
+            let known = after.contains_key(&network);
+            let mut model = after.remove(&network).unwrap_or_default();
+            let command = self.command(&model);
+            let outcome = if !known && !matches!(command, Command::ApplyNetwork(_)) {
                 "Err(UnknownNetwork)".to_owned()
             } else {
-                let mut model = known.clone().unwrap_or_default();
-                let outcome = model.apply(&command, ledger_now);
-                if known.is_some() || model.state.seq() > 0 {
-                    after.insert(network.clone(), model);
-                }
-                format!("Ok({outcome:?})")
+                format!("Ok({:?})", model.apply(&command, ledger_now))
             };
+            if known || model.state.seq() > 0 {
+                after.insert(network.clone(), model);
+            }
             jobs.push((network, command));
             expected.push(outcome);
         }

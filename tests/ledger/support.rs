@@ -324,10 +324,14 @@ pub fn tallies_of<'a>(reservations: impl IntoIterator<Item = &'a Reservation>) -
     sums
 }
 
-/// Buckets of which something is used up.
-pub fn used_up(state: &rules::State) -> BTreeSet<(ResourceId, i32)> {
-    let buckets = Seen::of(&state.snapshot()).buckets;
-    buckets.into_iter().filter(|(_, level)| level.fulfilled > 0).map(|(at, _)| at).collect()
+/// Buckets that the command, which made one state of the other, forgot with units used up in them.
+pub fn forgotten_by(command: &Command, before: &rules::State, after: &rules::State) -> BTreeSet<(ResourceId, i32)> {
+    if !matches!(command, Command::Forget { .. } | Command::ApplyNetwork(_)) {
+        return BTreeSet::new();
+    }
+    let buckets = Seen::of(&before.snapshot()).buckets;
+    let used_up = buckets.into_iter().filter(|(_, level)| level.fulfilled > 0).map(|(at, _)| at);
+    used_up.filter(|(resource, index)| after.level(resource, *index).is_none_or(|level| level.fulfilled == 0)).collect()
 }
 
 /// Drifts but for those of buckets that were forgotten with units used up in them, and drawn on again: only tests do that, which

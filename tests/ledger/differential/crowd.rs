@@ -400,7 +400,7 @@ impl History {
             };
             if same_outcome && normal(applied.changes)? == found {
                 self.made.insert(place);
-                self.forgotten.extend(used_up(&self.state).difference(&used_up(&after)).cloned());
+                self.forgotten.extend(forgotten_by(&issued.command, &self.state, &after));
                 self.state = after;
                 return Ok(());
             }

@@ -13,7 +13,7 @@ use surety::ledger::command::{Command, Outcome};
 use surety::ledger::feed::{Change, Entry};
 use surety::ledger::rules::{self, Adjustment, State};
 
-use crate::support::used_up;
+use crate::support::forgotten_by;
 
 /// How long the store remembers a request id after its end. Rule 20 asks for 30 days; both sides keep this, to the microsecond.
 pub const KEEP: Span = Span::days(REQUEST_ID_DAYS);
@@ -72,9 +72,9 @@ impl Model {
             return Err(LedgerError::UnknownNetwork);
         }
         self.settle();
-        let (now, before) = (self.now(), used_up(&self.state));
+        let (now, before) = (self.now(), self.state.clone());
         let applied = rules::apply(&mut self.state, command, now);
-        self.forgotten.extend(before.difference(&used_up(&self.state)).cloned());
+        self.forgotten.extend(forgotten_by(command, &before, &self.state));
         self.known |= !applied.changes.is_empty();
         if let Some(adjustment) = &applied.adjustment {
             self.adjusted.insert(adjustment.request_id.clone(), ());
