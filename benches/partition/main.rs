@@ -47,6 +47,7 @@ fn hold(id: String, spread: i32, number: u64) -> Command {
         ships_at: at,
         order_by: at,
         shipments: Vec::new(),
+        confidence: None,
     });
     let takes = ["pick", "pack", "load"].map(|work| {
         let index = (number.wrapping_mul(2_654_435_761) % spread as u64) as i32;
@@ -66,6 +67,7 @@ fn hold(id: String, spread: i32, number: u64) -> Command {
             channel: None,
             offer: None,
             shipments: Shipments::Together,
+            min_confidence: None,
         }),
         answer: Arc::new(Answer {
             verdict: Verdict::Promised,
