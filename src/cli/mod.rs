@@ -33,6 +33,10 @@ pub mod supply;
 pub mod values;
 
 #[cfg(test)]
+mod fake_tests;
+#[cfg(test)]
+mod season_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 mod steward_tests;

@@ -1,6 +1,6 @@
 //! `surety supply` and `buckets`: the plan, in and out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 

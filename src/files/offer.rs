@@ -129,7 +129,7 @@ orders: [400, 300, \"300\"]
              within_days, date, orders, offer, suppose\n\
              offer.yaml:7:7: date: is given beside the other of within_days and date; an offer promises one of them\n\
              offer.yaml:8:13: orders[1]: 'x' is not a whole number; write digits only\n\
-             offer.yaml:9:8: lines: is 5; a list is needed"
+             offer.yaml:9:8: lines: is '5'; a list is needed"
         );
         assert_eq!(said(""), "offer.yaml:1:1: is empty; an offer is needed");
         assert_eq!(

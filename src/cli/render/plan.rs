@@ -177,11 +177,7 @@ pub fn buckets(answer: &v1::ListBucketsResponse, times: &Times) -> String {
     let mut table =
         Table::new(&["RESOURCE", "WHEN", ">SUPPLY", ">HELD", ">CONFIRMED", ">SET ASIDE", ">FREE", ">TAKEN"]);
     for bucket in &answer.buckets {
-        let period = match (&bucket.from, &bucket.to) {
-            (Some(from), Some(to)) => times.period(from, to),
-            (Some(from), None) => format!("from {}", times.moment(from)),
-            _ => String::new(),
-        };
+        let period = period(bucket, times);
         let taken = bucket.held + bucket.confirmed;
         let style = match bucket.available {
             i64::MIN..=-1 => Some(BAD),
