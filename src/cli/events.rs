@@ -62,6 +62,9 @@ pub async fn follow(args: &EventsArgs, console: &mut Console<'_>) -> Result<Exit
                 Ok(()) if at.left == 0 || !args.follow => return Ok(Exit::Done),
                 Ok(()) => "the server ended the stream".to_owned(),
                 Err(Failure::Unreachable { message, .. }) if args.follow && seen => message,
+                Err(Failure::Refused(refusal)) if args.follow && seen && refusal.retry_after.is_some() => {
+                    refusal.message
+                }
                 Err(other) => return Err(other),
             };
             let from = if at.cursor.is_empty() {

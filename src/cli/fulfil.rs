@@ -85,10 +85,13 @@ pub async fn fulfil(args: &FulfilArgs, console: &mut Console<'_>) -> Result<Exit
     let look_first = args.forms.dry_run || !(one || args.forms.skip_bad);
     if look_first {
         let wrong = look_up(&caller, &lines).await?;
+        let bad_rows: std::collections::HashSet<usize> = wrong.iter().map(|(i, _)| *i).collect();
         let wrong: Vec<String> = wrong.into_iter().map(|(i, why)| format!("{}{why}", place(&lines[i]))).collect();
         if args.forms.dry_run {
             let bad = outcome.left_out.len() + wrong.len();
             outcome.left_out.extend(wrong);
+            let good = lines.into_iter().enumerate().filter(|(i, _)| !bad_rows.contains(i));
+            let lines: Vec<_> = good.map(|(_, line)| line).collect();
             let text = render::fulfilment::would(&lines, &outcome);
             if caller.json {
                 console.print_json(&render::fulfilment::would_json(&lines, &outcome))?;

@@ -171,9 +171,9 @@ async fn fulfilments_are_looked_up_before_any_is_reported() {
         outcome.out,
         format!(
             "\
-Would report: 3 as delivered, 1 as shipped.
-1 row has neither shipped nor delivered, and were passed over.
-Not all of it: 2 can't be reported:
+Would report: 1 as delivered, 1 as shipped.
+1 row has neither been shipped nor delivered yet.
+Not all of it: 2 rows can't be reported:
 {bad}  {path}:5: released was released; nothing was promised any more
 Nothing was changed.
 "

@@ -21,20 +21,21 @@ pub fn forbidden(reservation: &v1::Reservation) -> Option<String> {
     }
 }
 
-/// How many of what a report says.
+/// How many are reported as shipped, and how many as delivered: a row may say both.
 fn numbers(lines: &[FulfilmentLine]) -> (u64, u64) {
+    let shipped = lines.iter().filter(|line| line.shipped.is_some()).count() as u64;
     let delivered = lines.iter().filter(|line| line.delivered.is_some()).count() as u64;
-    (lines.len() as u64 - delivered, delivered)
+    (shipped, delivered)
 }
 
 fn remarks(text: &mut String, outcome: &Outcome) {
     if outcome.open > 0 {
         let rows = counted(outcome.open, "row has", "rows have");
-        let _ = writeln!(text, "{rows} neither shipped nor delivered, and were passed over.");
+        let _ = writeln!(text, "{rows} neither been shipped nor delivered yet.");
     }
     if !outcome.left_out.is_empty() {
-        let many = counted(outcome.left_out.len() as u64, "can't", "can't");
-        let _ = writeln!(text, "{} {many} be reported:", paint(BAD, "Not all of it:"));
+        let many = counted(outcome.left_out.len() as u64, "row", "rows");
+        let _ = writeln!(text, "{} {many} can't be reported:", paint(BAD, "Not all of it:"));
         for row in &outcome.left_out {
             let _ = writeln!(text, "  {row}");
         }

@@ -239,12 +239,10 @@ fn the_figures_that_are_shared() {
         late: 10,
         repromised: 12,
         kept_share: 0.975,
-        resources: vec![v1::ResourceUse {
-            resource: "lej.pack".to_owned(),
-            supply: 12_000,
-            committed: 9_000,
-            utilisation: 0.75,
-        }],
+        resources: vec![
+            v1::ResourceUse { resource: "lej.pack".to_owned(), supply: 12_000, committed: 9_000, utilisation: 0.75 },
+            v1::ResourceUse { resource: "lej.van".to_owned(), supply: 5, committed: 0, utilisation: 0.0 },
+        ],
         lost: vec![v1::LostDemand { resource: "lej.stock.mug-blue".to_owned(), quotes: 55, units: 120 }],
         at_risk: 1,
         backlog: 2,
@@ -261,6 +259,7 @@ What was promised for Fri 27 Nov 2026 to Thu 24 Dec 2026, channel web, offer bla
   Now           1 promise at risk, 2 in the backlog, whatever their date
   RESOURCE  SUPPLY  COMMITTED    USED
   lej.pack  12,000      9,000  75.0 %
+  and 1 resource of which nothing is committed
 What was asked and refused, by what was missing:
   MISSING             TIMES ASKED  UNITS
   lej.stock.mug-blue           55    120

@@ -10,10 +10,10 @@ use crate::proto::v1;
 pub fn allocated(request: &v1::SetAllocationRequest, answer: &v1::SetAllocationResponse, times: &Times) -> String {
     let buckets = counted_of(i64::try_from(answer.buckets.len()).unwrap_or(0), "bucket", "buckets");
     let set: i64 = request.units.iter().sum();
-    let most = if request.max_units.is_empty() { "no maximum" } else { "a maximum" };
+    let most = if request.max_units.is_empty() { "without a maximum" } else { "with a maximum" };
     let head = format!(
-        "{} {} of {} for {} in {buckets}, {most}; what is left goes back {} before a bucket begins\n",
-        paint(GOOD, "Set aside:"),
+        "{} {} of {} are kept for {} in {buckets}, {most}; what is left goes back {} before a bucket begins\n",
+        paint(GOOD, "Done:"),
         counted_of(set, "unit", "units"),
         request.resource,
         request.channel,

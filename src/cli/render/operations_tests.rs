@@ -71,8 +71,8 @@ fn an_allocation_shows_what_came_of_it() {
     };
     let answer = v1::SetAllocationResponse { buckets: vec![bucket()] };
     let text = strip_str(&operations::allocated(&request, &answer, &berlin())).to_string();
-    let head = "Set aside: 100 units of lej.pack for vip in 1 bucket, a maximum; what is left goes back 24 hours before a bucket \
-                begins\nSet aside:\n";
+    let head = "Done: 100 units of lej.pack are kept for vip in 1 bucket, with a maximum; what is left goes back 24 hours before a \
+                bucket begins\nSet aside:\n";
     assert!(text.starts_with(head), "{text}");
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::times::Times;
-use super::{BAD, STRONG, Table, WARN, counted_of, fact, grouped, paint, percent, share_of};
+use super::{BAD, STRONG, Table, WARN, counted, counted_of, fact, grouped, paint, percent, share_of};
 use crate::proto::v1;
 
 /// The figures of a period.
@@ -48,13 +48,21 @@ pub fn scorecard(request: &v1::GetScorecardRequest, card: &v1::GetScorecardRespo
     let now = if card.at_risk + card.backlog > 0 { paint(WARN, &now) } else { now };
     fact(&mut text, "Now", &now);
     let mut resources = Table::new(&["RESOURCE", ">SUPPLY", ">COMMITTED", ">USED"]);
-    for one in &card.resources {
+    // What nothing draws on says nothing; --json has it.
+    for one in card.resources.iter().filter(|one| one.committed != 0) {
         let style = (one.committed > one.supply).then_some(BAD);
         let cells = vec![one.resource.clone(), grouped(one.supply), grouped(one.committed), percent(one.utilisation)];
         resources.row(cells, style);
     }
     if !resources.is_empty() {
         text.push_str(&resources.text("  "));
+    }
+    match card.resources.iter().filter(|one| one.committed == 0).count() {
+        0 => {}
+        n => {
+            let n = counted(n as u64, "resource", "resources");
+            let _ = writeln!(text, "  and {n} of which nothing is committed");
+        }
     }
     let mut lost = Table::new(&["MISSING", ">TIMES ASKED", ">UNITS"]);
     for one in &card.lost {
