@@ -44,6 +44,10 @@ pub struct AskArgs {
     /// Send each line as early as it can, split over sources where that helps; one date for all lines if not given
     #[arg(long, env = "SURETY_SPLIT", value_parser = values::flag)]
     pub split: bool,
+    /// How sure the date must be, 0 to 1: the share of comparable past promises that such a date would have kept; the earliest
+    /// that capacity allows if not given
+    #[arg(long, env = "SURETY_MIN_CONFIDENCE", value_name = "SHARE")]
+    pub min_confidence: Option<String>,
 }
 
 /// When it is wanted: at most one of these; as soon as possible if none is given.
@@ -99,6 +103,9 @@ impl AskArgs {
     /// The question, with or without faults; all faults are noted.
     pub fn check(&self, when: Option<v1::ask::When>, faults: &mut Faults) -> v1::Ask {
         let shipments = if self.split { v1::ask::Shipments::Split } else { v1::ask::Shipments::Unspecified };
+        let min_confidence = self.min_confidence.as_deref().filter(|text| !text.is_empty());
+        let min_confidence = min_confidence
+            .and_then(|text| values::share(text).map_err(|fault| faults.add("--min-confidence", fault)).ok());
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         v1::Ask {
             lines: self.lines(faults),
@@ -107,7 +114,7 @@ impl AskArgs {
             channel: text(&self.channel),
             offer: text(&self.offer),
             shipments: shipments.into(),
-            min_confidence: None,
+            min_confidence,
             when,
         }
     }

@@ -13,6 +13,7 @@ use super::render::times::Times;
 use super::values;
 use crate::domain::faults::Faults;
 use crate::domain::id::NetworkId;
+use crate::proto::v1::offer_service_client::OfferServiceClient;
 use crate::proto::v1::operations_service_client::OperationsServiceClient;
 use crate::proto::v1::promise_service_client::PromiseServiceClient;
 
@@ -177,6 +178,14 @@ impl Caller {
     /// [`Failure::Unreachable`].
     pub async fn operations(&self) -> Result<OperationsServiceClient<Channel>, Failure> {
         Ok(OperationsServiceClient::new(self.connect().await?).max_decoding_message_size(MAX_ANSWER_BYTES))
+    }
+
+    /// A connection for marketing's calls.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`].
+    pub async fn offers(&self) -> Result<OfferServiceClient<Channel>, Failure> {
+        Ok(OfferServiceClient::new(self.connect().await?).max_decoding_message_size(MAX_ANSWER_BYTES))
     }
 
     /// A request with its deadline and the network that is meant.

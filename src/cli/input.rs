@@ -1,17 +1,26 @@
 //! The seam to the file formats: what the commands need to know of a file, whichever way it is read. `-` is stdin.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::exit::Failure;
 use crate::app::request::SupplyLine;
+use crate::domain::bucket::Bucketing;
 use crate::domain::faults::Fault;
 use crate::domain::network::Network;
 use crate::domain::time::Moment;
 use crate::edge::from_proto;
 use crate::files::FileFaults;
+use crate::files::forms::Forms;
+use crate::files::fulfilments::FulfilmentsRead;
 use crate::files::network::Source;
+use crate::files::offer::OfferFile;
 use crate::files::plan::PlanLine;
 use crate::proto::v1;
 
@@ -93,13 +102,29 @@ fn index_after(path: &str, head: &str) -> Option<usize> {
     path.strip_prefix(head)?.split(']').next()?.parse().ok()
 }
 
+/// Files from this size on show how far they are read: what is smaller is read before anybody could look.
+const BIG_FILE_BYTES: u64 = 16 << 20;
+
+/// A file's name, for messages.
+pub fn name(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
 fn open(path: &Path) -> Result<(String, Box<dyn Read>), Failure> {
+    let name = name(path);
     if path == Path::new("-") {
-        return Ok(("stdin".to_owned(), Box::new(std::io::stdin().lock())));
+        return Ok((name, Box::new(std::io::stdin().lock())));
     }
-    let name = path.display().to_string();
     match File::open(path) {
-        Ok(file) => Ok((name, Box::new(BufReader::new(file)))),
+        Ok(file) => match file.metadata().map_or(0, |metadata| metadata.len()) {
+            size if size >= BIG_FILE_BYTES => {
+                let style =
+                    ProgressStyle::with_template("{bar:30} {binary_bytes} of {binary_total_bytes} read, {eta} left");
+                let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+                Ok((name, Box::new(ProgressBar::new(size).with_style(style).wrap_read(BufReader::new(file)))))
+            }
+            _ => Ok((name, Box::new(BufReader::new(file)))),
+        },
         Err(error) => Err(Failure::wrong("a file can't be read", format!("{name}: {error}"))),
     }
 }
@@ -139,6 +164,77 @@ pub fn plan(path: &Path, network: Option<&Network>) -> Result<PlanFile, Failure>
         Ok(lines) => Ok(PlanFile { lines, name }),
         Err(faults) => Err(wrong(&name, &faults)),
     }
+}
+
+/// What a server's network says of resources: how their buckets lie, and in which time zone.
+#[derive(Debug)]
+pub struct Plants {
+    resources: HashMap<String, (Bucketing, TimeZone)>,
+}
+
+impl Plants {
+    /// Of a network that a server told, which is right.
+    pub fn of_network(network: &v1::Network) -> Self {
+        let zone = |site: &v1::Site| (site.id.clone(), TimeZone::get(&site.time_zone).unwrap_or(TimeZone::UTC));
+        let zones: HashMap<_, _> = network.sites.iter().map(zone).collect();
+        let resource = |resource: &v1::Resource| {
+            let minutes = resource.bucket.as_ref().map(|bucket| bucket.seconds / 60);
+            let bucketing = minutes.and_then(|minutes| Bucketing::of_minutes(minutes).ok()).unwrap_or(Bucketing::DAYS);
+            (resource.id.clone(), (bucketing, zones.get(&resource.site).cloned().unwrap_or(TimeZone::UTC)))
+        };
+        Self { resources: network.resources.iter().map(resource).collect() }
+    }
+
+    /// What is known of a resource.
+    pub fn of(&self, resource: &str) -> Option<(Bucketing, TimeZone)> {
+        self.resources.get(resource).cloned()
+    }
+}
+
+/// Reads a plan as another program wrote it; against the server's network, if it has one. The good rows, and what is wrong with
+/// the others.
+///
+/// # Errors
+/// What keeps the file from being read at all.
+pub fn exported_plan(path: &Path, forms: &Forms, plants: Option<&Plants>) -> Result<(PlanFile, FileFaults), Failure> {
+    let (name, input) = open(path)?;
+    let bucketing = |resource: &str| match plants {
+        None => Ok(None),
+        Some(plants) => match plants.resources.get(resource) {
+            Some((bucketing, _)) => Ok(Some(*bucketing)),
+            None => Err(format!("the network has no resource '{resource}'")),
+        },
+    };
+    match crate::files::plan::read_export(&name, input, forms, bucketing) {
+        Ok(read) => Ok((PlanFile { lines: read.lines, name }, read.faults)),
+        Err(faults) => Err(wrong(&name, &faults)),
+    }
+}
+
+/// Reads what became of promises as another program wrote it, with the file's name.
+///
+/// # Errors
+/// What keeps the file from being read at all.
+pub fn fulfilments(
+    path: &Path,
+    forms: &Forms,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<(String, FulfilmentsRead), Failure> {
+    let (name, input) = open(path)?;
+    match crate::files::fulfilments::read(&name, input, forms, zone, now) {
+        Ok(read) => Ok((name, read)),
+        Err(faults) => Err(wrong(&name, &faults)),
+    }
+}
+
+/// Reads an offer: YAML or JSON.
+///
+/// # Errors
+/// Everything that is wrong with the file's form, by line and column.
+pub fn offer(path: &Path) -> Result<OfferFile, Failure> {
+    let (name, input) = open(path)?;
+    crate::files::offer::read(&name, input).map_err(|faults| wrong(&name, &faults))
 }
 
 /// A line of a plan as the contract has it.

@@ -12,9 +12,15 @@ pub mod console;
 pub mod demo;
 pub mod events;
 pub mod exit;
+pub mod forms;
+pub mod fulfil;
 pub mod input;
+pub mod marketing;
 pub mod moving;
 pub mod network;
+pub mod offer;
+pub mod operations;
+pub mod plan_changes;
 pub mod quote;
 pub mod redis;
 pub mod render;
@@ -26,6 +32,10 @@ pub mod store;
 pub mod supply;
 pub mod values;
 
+#[cfg(test)]
+mod fake_tests;
+#[cfg(test)]
+mod season_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]
@@ -67,7 +77,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Replace the network by a document: YAML or JSON, the proto-JSON form of Network
     Apply(network::ApplyArgs),
-    /// Load the plan: CSV with the columns resource,start,units
+    /// Load the plan: CSV with the columns resource, start and units
     Supply(supply::SupplyArgs),
     /// Ask: can we promise these lines by this date? With --hold, take the capacity with the answer
     Quote(quote::QuoteArgs),
@@ -87,8 +97,22 @@ pub enum Command {
     Reservations(reservation::ReservationsArgs),
     /// Show what there is of resources, and what is left of it
     Buckets(supply::BucketsArgs),
+    /// Set part of a resource aside for a channel, or bound what the channel may draw
+    Allocate(operations::AllocateArgs),
+    /// Give reservations at risk new dates that can be kept
+    Repromise(operations::RepromiseArgs),
+    /// Fix a reservation's date: it is never moved unless asked for
+    Fix(operations::FixArgs),
+    /// Report what was shipped and delivered: CSV, or one reservation
+    Fulfil(fulfil::FulfilArgs),
     /// Follow everything that happens
     Events(events::EventsArgs),
+    /// Check, approve, close, show and list marketing's offers
+    Offer(offer::OfferArgs),
+    /// What could be offered? Products whose capacity would go unused
+    Suggest(marketing::SuggestArgs),
+    /// The figures that marketing and operations share
+    Scorecard(marketing::ScorecardArgs),
     /// Check the options and files that `serve` would use, and say what they come to
     CheckConfig(check::CheckConfigArgs),
     /// Play an orders file in virtual time, without a server, and report what could be promised
@@ -120,7 +144,10 @@ pub fn main() -> ExitCode {
 
 /// The command line's grammar. Help texts name the environment variables but not what they hold, which may be secret.
 pub fn command() -> clap::Command {
-    Cli::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)))
+    fn without_values(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(without_values)
+    }
+    Cli::command().mut_subcommands(without_values)
 }
 
 /// Reads a command line; what stands on it comes before what the environment says.
@@ -158,7 +185,14 @@ impl Command {
             | Command::Show(_)
             | Command::Reservations(_)
             | Command::Buckets(_)
+            | Command::Allocate(_)
+            | Command::Repromise(_)
+            | Command::Fix(_)
+            | Command::Fulfil(_)
             | Command::Events(_)
+            | Command::Offer(_)
+            | Command::Suggest(_)
+            | Command::Scorecard(_)
             | Command::CheckConfig(_)
             | Command::Replay(_)
             | Command::Audit(_)
@@ -182,7 +216,14 @@ impl Command {
             Command::Show(args) => args.client.json,
             Command::Reservations(args) => args.client.json,
             Command::Buckets(args) => args.client.json,
-            Command::Events(args) => args.client.json,
+            Command::Allocate(args) => args.client.json,
+            Command::Repromise(args) => args.client.json,
+            Command::Fix(args) => args.client.json,
+            Command::Fulfil(args) => args.client.json,
+            Command::Events(args) => args.follow || args.client.json,
+            Command::Offer(args) => args.json(),
+            Command::Suggest(args) => args.client.json,
+            Command::Scorecard(args) => args.client.json,
             Command::CheckConfig(args) => args.json,
             Command::Replay(args) => args.json,
             Command::Audit(args) => args.steward.json,
@@ -235,7 +276,14 @@ pub(crate) async fn call(command: Command, console: &mut Console<'_>) -> Result<
         Command::Show(args) => reservation::show(&args, console).await,
         Command::Reservations(args) => reservation::list(&args, console).await,
         Command::Buckets(args) => supply::buckets(&args, console).await,
+        Command::Allocate(args) => operations::allocate(&args, console).await,
+        Command::Repromise(args) => operations::repromise(&args, console).await,
+        Command::Fix(args) => operations::fix(&args, console).await,
+        Command::Fulfil(args) => fulfil::fulfil(&args, console).await,
         Command::Events(args) => events::follow(&args, console).await,
+        Command::Offer(args) => offer::run(&args, console).await,
+        Command::Suggest(args) => marketing::suggest(&args, console).await,
+        Command::Scorecard(args) => marketing::scorecard(&args, console).await,
         Command::Audit(args) => audit::run(&args, console).await,
         Command::Export(args) => moving::export(&args, console).await,
         Command::Import(args) => moving::import(&args, console).await,

@@ -80,6 +80,9 @@ pub struct ReservationsArgs {
     /// Only those whose capacity was lost after it was promised
     #[arg(long, env = "SURETY_AT_RISK", value_parser = values::flag)]
     pub at_risk: bool,
+    /// Only confirmed work whose time has passed and that was not reported as shipped or delivered
+    #[arg(long, env = "SURETY_BACKLOG", value_parser = values::flag)]
+    pub backlog: bool,
     /// How many to show at most
     #[arg(long, env = "SURETY_LIMIT", value_name = "N", default_value = "100")]
     pub limit: String,
@@ -243,7 +246,7 @@ pub async fn list(args: &ReservationsArgs, console: &mut Console<'_>) -> Result<
             page_token: std::mem::take(&mut list.next_page_token),
             at_risk: args.at_risk,
             resource: args.resource.clone().unwrap_or_default(),
-            backlog: false,
+            backlog: args.backlog,
             state: args.state.map_or(v1::reservation::State::Unspecified, Into::into).into(),
         };
         let page = client.list_reservations(caller.request(request)).await;

@@ -8,12 +8,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::ask::date;
-use super::client::{ClientArgs, Patience};
+use super::client::{Caller, ClientArgs, Patience};
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
-use super::input::PlanFile;
+use super::forms::FormArgs;
+use super::input::{PlanFile, Plants};
 use super::quote::days;
-use super::{input, render};
+use super::{input, plan_changes, render};
 use crate::domain::faults::Faults;
 use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_SUPPLY_NUMBERS};
 use crate::files::plan::PlanLine;
@@ -23,9 +24,11 @@ use crate::proto::v1;
 #[derive(Clone, Debug, Default, Args)]
 #[allow(missing_docs)]
 pub struct SupplyArgs {
-    /// The plan: CSV with the columns resource,start,units; '-' is stdin
+    /// The plan: CSV with the columns resource, start and units, by these names or others; '-' is stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub forms: FormArgs,
     #[command(flatten)]
     pub client: ClientArgs,
 }
@@ -61,14 +64,22 @@ const MESSAGE_KEY: &str = "message";
 pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let mut faults = Faults::new();
     let caller = args.client.check(Patience::Unlimited, &mut faults);
+    let forms = args.forms.check(&["resource", "start", "units"], &mut faults);
     let caller = checked(faults, caller)?;
-    let file = Arc::new(input::plan(&args.file, None)?);
+    // Rows are held against the network that they are meant for, so that none is sent unless all are good.
+    let plants = plants(&caller).await?;
+    let (file, faults) = input::exported_plan(&args.file, &forms, plants.as_ref())?;
+    let skipped = args.forms.judge(file.name(), &faults)?;
+    if args.forms.dry_run {
+        return compared(&caller, &file, plants.as_ref(), &skipped, console).await;
+    }
+    let file = Arc::new(file);
     let messages = messages(&file.lines);
     let numbers = file.numbers();
 
     let mut client = caller.operations().await?;
     let began = Instant::now();
-    let bar = progress(numbers);
+    let bar = progress(numbers, "numbers");
     let stream = {
         let (file, messages, bar) = (Arc::clone(&file), messages.clone(), bar.clone());
         // Each message is made when the transport has room for it.
@@ -88,7 +99,50 @@ pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, 
         let resources = resources.collect::<std::collections::BTreeSet<_>>().len();
         console.print(&render::plan::loaded(&answer, numbers, resources, began.elapsed()))?;
     }
-    Ok(Exit::Done)
+    Ok(left_out(&skipped, console))
+}
+
+/// Names the rows that were left out.
+fn left_out(skipped: &[String], console: &mut Console<'_>) -> Exit {
+    if skipped.is_empty() {
+        return Exit::Done;
+    }
+    console.remark(render::plan::skipped(skipped).trim_end());
+    Exit::No
+}
+
+/// What the server's network says of resources; nothing where there is no network yet.
+async fn plants(caller: &Caller) -> Result<Option<Plants>, Failure> {
+    let mut client = caller.operations().await?;
+    match client.get_network(caller.request(v1::GetNetworkRequest {})).await {
+        Ok(answer) => Ok(Some(Plants::of_network(&answer.into_inner().network.unwrap_or_default()))),
+        Err(status) => match caller.failure(&status) {
+            Failure::Refused(_) => Ok(None),
+            other => Err(other),
+        },
+    }
+}
+
+/// Says what a plan would change.
+async fn compared(
+    caller: &Caller,
+    file: &PlanFile,
+    plants: Option<&Plants>,
+    skipped: &[String],
+    console: &mut Console<'_>,
+) -> Result<Exit, Failure> {
+    let Some(plants) = plants else {
+        return Err(Failure::Declined {
+            message: "the server has no network yet, so that a plan changes nothing".to_owned(),
+        });
+    };
+    let changes = plan_changes::compare(caller, file, plants).await?;
+    if caller.json {
+        console.print_json(&serde_json::json!({ "resources": changes, "skipped": skipped }))?;
+    } else {
+        console.print(&render::plan::changes(&changes))?;
+    }
+    Ok(left_out(skipped, console))
 }
 
 /// Cuts lines into messages of at most 10,000 numbers each. Without a network at hand, lines of a file
@@ -128,10 +182,11 @@ fn refused(failure: Failure, file: &PlanFile, messages: &[std::ops::Range<usize>
     Failure::Refused(refusal).with_places(|paths| paths.iter().map(|path| file.place(range.start, path)).collect())
 }
 
-/// Shows how far a load is, if somebody looks at stderr.
-fn progress(numbers: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} numbers, {per_sec}, {eta} left");
-    ProgressBar::new(numbers as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// Shows how far something is, if somebody looks at stderr.
+pub(super) fn progress(many: usize, what: &str) -> ProgressBar {
+    let template = format!("{{bar:30}} {{human_pos}} of {{human_len}} {what}, {{per_sec}}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template);
+    ProgressBar::new(many as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Shows buckets.

@@ -35,7 +35,9 @@ fn the_grammar_is_sound() {
 #[test]
 fn every_option_has_help_and_one_environment_variable() {
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
-    for command in command().get_subcommands() {
+    let whole = command();
+    let nested = whole.get_subcommands().flat_map(clap::Command::get_subcommands);
+    for command in whole.get_subcommands().chain(nested) {
         assert!(command.get_about().is_some(), "{} says what it does", command.get_name());
         for option in command.get_arguments() {
             let Some(long) = option.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };

@@ -90,6 +90,8 @@ pub const MAX_NETWORK_FILE_BYTES: u64 = 1 << 30;
 pub const MAX_ANCHORED_BYTES: usize = 64 << 20;
 /// Containers within containers in a network file; the contract needs 7.
 pub const MAX_FILE_DEPTH: usize = 64;
+/// Bytes of a plan or a report of fulfilments, which are read as a whole: some 30 million rows.
+pub const MAX_CSV_FILE_BYTES: u64 = 1 << 30;
 /// Bytes of one line of a CSV file.
 pub const MAX_CSV_LINE_BYTES: usize = 64 * 1024;
 /// Faults of one file that are shown; the rest is counted.

@@ -1,7 +1,7 @@
 //! CSV as RFC 4180 has it, one record a line, each cell with its column. An own reader, since ours must say in which column of
 //! the file a cell begins, and must not guess at broken quotes. A byte order mark and CRLF are accepted; empty lines are
 //! passed over. Cells are parted by commas or, as spreadsheets of many countries write them, by semicolons, tabs or bars:
-//! whichever comes first in the header, as no column's name has any of them.
+//! whichever comes first in the header outside of quotes, or what a first line `sep=;` says.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -31,13 +31,99 @@ pub struct Rows<R> {
     width: usize,
     /// One of [`DELIMITERS`].
     delimiter: char,
+    /// Whether a line `sep=;` told it.
+    told: bool,
     ended: bool,
+}
+
+/// A column that a reader looks for.
+pub struct Column {
+    /// Its name here.
+    pub name: &'static str,
+    /// Whether a file without it can't be read.
+    pub required: bool,
+    /// What else files call it, in small letters and digits only.
+    pub synonyms: &'static [&'static str],
+}
+
+/// A column's name as it is compared: small, without spaces, points and the like.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 impl<R: Read> Rows<R> {
     /// Reads the header. Its columns may stand in any order; `required` must be there, `optional` may, others are faults.
     /// `cell` and `column` take the place of a column in `required`, then `optional`.
     pub fn new(input: R, required: &[&str], optional: &[&str]) -> Result<Self, Collected> {
+        let (mut rows, names) = Self::header(input, required)?;
+        let mut faults = Collected::default();
+        let known: Vec<&str> = required.iter().chain(optional).copied().collect();
+        rows.places = vec![None; known.len()];
+        for (i, (name, column)) in names.iter().enumerate() {
+            match known.iter().position(|k| k == name) {
+                None => faults.add(
+                    rows.line,
+                    *column,
+                    format!("there is no column '{}'; there are {}", name.escape_debug(), known.join(",")),
+                ),
+                Some(k) if rows.places[k].is_some() => {
+                    faults.add(rows.line, *column, format!("the column '{name}' is given twice"));
+                }
+                Some(k) => rows.places[k] = Some(i),
+            }
+        }
+        for (k, name) in required.iter().enumerate() {
+            if rows.places[k].is_none() {
+                faults.add(rows.line, 1, format!("the column '{name}' is missing"));
+            }
+        }
+        if faults.is_empty() { Ok(rows) } else { Err(faults) }
+    }
+
+    /// Reads the header of a file that another program wrote: columns go by many names, `told` says which is which where that
+    /// is not enough, and columns that nobody looks for are passed over.
+    pub fn of_export(input: R, columns: &[Column], told: &[(String, String)]) -> Result<Self, Collected> {
+        let needed: Vec<&str> = columns.iter().filter(|c| c.required).map(|c| c.name).collect();
+        let (mut rows, names) = Self::header(input, &needed)?;
+        let mut faults = Collected::default();
+        rows.places = vec![None; columns.len()];
+        for (k, wanted) in columns.iter().enumerate() {
+            let all = |is: &dyn Fn(&str) -> bool| (0..names.len()).filter(|&i| is(&names[i].0)).collect::<Vec<_>>();
+            let told = told.iter().find(|(here, _)| here == wanted.name).map(|(_, theirs)| plain(theirs));
+            let found = match &told {
+                Some(theirs) => all(&|name| plain(name) == *theirs),
+                // Our own name comes before all others.
+                None => match all(&|name| plain(name) == wanted.name) {
+                    exact if exact.is_empty() => all(&|name| wanted.synonyms.contains(&plain(name).as_str())),
+                    exact => exact,
+                },
+            };
+            match found.as_slice() {
+                [one] => rows.places[k] = Some(*one),
+                [] if wanted.required || told.is_some() => {
+                    let seen = names.iter().map(|(name, _)| format!("'{}'", name.trim().escape_debug()));
+                    let (seen, name) = (seen.collect::<Vec<_>>().join(", "), wanted.name);
+                    let why = format!(
+                        "the column '{}' is missing; there are {seen}; say --columns {name}=... which one it is",
+                        told.as_deref().unwrap_or(name)
+                    );
+                    faults.add(rows.line, 1, why);
+                }
+                [] => {}
+                [.., last] => {
+                    let found = found.iter().map(|&i| format!("'{}'", names[i].0.trim())).collect::<Vec<_>>();
+                    let (found, name) = (found.join(" and "), wanted.name);
+                    let why =
+                        format!("{found} can both be the column '{name}'; say --columns {name}=... which one it is");
+                    faults.add(rows.line, names[*last].1, why);
+                }
+            }
+        }
+        if faults.is_empty() { Ok(rows) } else { Err(faults) }
+    }
+
+    /// Reads the line of names: each with its column in the file.
+    fn header(input: R, required: &[&str]) -> Result<(Self, Vec<(String, u64)>), Collected> {
         let mut rows = Rows {
             input: BufReader::with_capacity(1 << 16, input),
             buffer: Vec::new(),
@@ -47,6 +133,7 @@ impl<R: Read> Rows<R> {
             places: Vec::new(),
             width: 0,
             delimiter: ',',
+            told: false,
             ended: false,
         };
         let mut faults = Collected::default();
@@ -70,28 +157,18 @@ impl<R: Read> Rows<R> {
             faults.add(rows.line, *column, why);
             return Err(faults);
         }
-        let known: Vec<&str> = required.iter().chain(optional).copied().collect();
-        rows.places = vec![None; known.len()];
-        for (i, (name, column)) in names.iter().enumerate() {
-            match known.iter().position(|k| k == name) {
-                None => faults.add(
-                    rows.line,
-                    *column,
-                    format!("there is no column '{}'; there are {}", name.escape_debug(), known.join(",")),
-                ),
-                Some(k) if rows.places[k].is_some() => {
-                    faults.add(rows.line, *column, format!("the column '{name}' is given twice"));
-                }
-                Some(k) => rows.places[k] = Some(i),
-            }
-        }
-        for (k, name) in required.iter().enumerate() {
-            if rows.places[k].is_none() {
-                faults.add(rows.line, 1, format!("the column '{name}' is missing"));
-            }
-        }
         rows.width = names.len();
-        if faults.is_empty() { Ok(rows) } else { Err(faults) }
+        Ok((rows, names))
+    }
+
+    /// Whether the file has a known column.
+    pub fn has(&self, column: usize) -> bool {
+        self.places[column].is_some()
+    }
+
+    /// The column in the file of the row's cell of a known column.
+    pub fn column(&self, column: usize) -> u64 {
+        self.places[column].map_or(1, |place| self.cells[place].column)
     }
 
     /// Goes to the next row. A fault concerns one row, the next may be good; after a fault of reading there are no more.
@@ -117,8 +194,7 @@ impl<R: Read> Rows<R> {
 
     /// A fault of the cell of a known column.
     pub fn cell_fault(&self, column: usize, message: String) -> FileFault {
-        let at = self.places[column].map_or(1, |place| self.cells[place].column);
-        self.fault(at, message)
+        self.fault(self.column(column), message)
     }
 
     fn fault(&self, column: u64, message: impl Into<String>) -> FileFault {
@@ -158,10 +234,25 @@ impl<R: Read> Rows<R> {
                 let message = format!("is longer than {MAX_CSV_LINE_BYTES} bytes, the most that a line may have");
                 return Some(Err(self.fault(1, message)));
             }
+            if self.width == 0 && self.line == 1 && self.tells_delimiter() {
+                continue;
+            }
             if !self.buffer.is_empty() {
                 return Some(self.cut());
             }
         }
+    }
+
+    /// Whether the line is what a spreadsheet writes to say how cells are parted, and no part of the table.
+    fn tells_delimiter(&mut self) -> bool {
+        let told = match self.buffer.as_slice() {
+            [b'"', told @ .., b'"'] => told.strip_prefix(b"sep="),
+            told => told.strip_prefix(b"sep="),
+        };
+        let told = told.and_then(|told| DELIMITERS.into_iter().find(|d| told == [*d as u8]));
+        self.delimiter = told.unwrap_or(self.delimiter);
+        self.told = told.is_some();
+        self.told
     }
 
     fn cut(&mut self) -> Result<(), FileFault> {
@@ -174,8 +265,13 @@ impl<R: Read> Rows<R> {
                 return Err(self.fault(column, "is not UTF-8 here; save the file as UTF-8"));
             }
         };
-        if self.width == 0 {
-            self.delimiter = line.chars().find(|c| DELIMITERS.contains(c)).unwrap_or(',');
+        if self.width == 0 && !self.told {
+            let mut quoted = false;
+            let outside = line.chars().find(|c| {
+                quoted ^= *c == '"';
+                !quoted && DELIMITERS.contains(c)
+            });
+            self.delimiter = outside.unwrap_or(',');
         }
         let delimiter = self.delimiter;
         let fault =

@@ -1,13 +1,16 @@
-//! Files that people write: networks (YAML, JSON), plans and orders (CSV). A file is taken whole or not at all, and every fault
-//! is named by file, line and column, as compilers do.
+//! Files that people and their systems write: networks and offers (YAML, JSON), plans, fulfilments and orders (CSV). A file is
+//! taken whole or not at all unless its user wants otherwise, and every fault is named by file, line and column, as compilers do.
 
 mod csv;
 mod events;
+pub mod forms;
+pub mod fulfilments;
 mod json;
 mod locate;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub mod network;
+pub mod offer;
 pub mod orders;
 pub mod plan;
 mod schema;

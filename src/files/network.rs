@@ -1,4 +1,4 @@
-//! Network files: the proto-JSON form of `Network`, as YAML or JSON. Keys may be written in either of the two ways that
+//! Network files: the proto-JSON form of `Network`, as YAML or JSON; the reader serves offers too. Keys may be written in either of the two ways that
 //! proto-JSON knows (`display_name`, `displayName`). An own reader takes them, not serde: it goes on after a fault, so that
 //! an author learns of all of them at once, and knows the place of each.
 
@@ -49,10 +49,8 @@ pub struct Source {
 
 /// Reads a network file. `file` is its name, for messages and for its format.
 pub fn read(file: &str, input: impl Read) -> Result<(v1::Network, Source), FileFaults> {
-    let text = text(file, input, MAX_NETWORK_FILE_BYTES)?;
-    let format = Format::of(file, &text);
-    let source = Source { file: file.to_owned(), text, format };
-    Ok((source.network()?, source))
+    let source = Source::of(file, input)?;
+    Ok((source.document("a network", "sites, zones and resources")?, source))
 }
 
 impl Source {
@@ -69,6 +67,11 @@ impl Source {
         collected.into_faults(&self.file)
     }
 
+    /// Where values lie: line and column of each path, or of the nearest that contains it.
+    pub(super) fn places(&self, paths: &[&str]) -> Vec<(u32, u32)> {
+        locate(&mut *self.events(), paths).into_iter().map(|place| (place.line, place.column)).collect()
+    }
+
     fn events(&self) -> Box<dyn Events<'_> + '_> {
         match self.format {
             Format::Json => Box::new(Json::new(&self.text)),
@@ -76,18 +79,26 @@ impl Source {
         }
     }
 
-    fn network(&self) -> Result<v1::Network, FileFaults> {
+    /// The text of a file. `file` is its name, for messages and for its format.
+    pub(super) fn of(file: &str, input: impl Read) -> Result<Self, FileFaults> {
+        let text = text(file, input, MAX_NETWORK_FILE_BYTES)?;
+        let format = Format::of(file, &text);
+        Ok(Source { file: file.to_owned(), text, format })
+    }
+
+    /// The document as a message: what it is, and some of its keys, for messages.
+    pub(super) fn document<M: Fields>(&self, what: &str, keys: &str) -> Result<M, FileFaults> {
         if self.text.trim().is_empty() {
-            return Err(one(&self.file, 1, 1, "is empty; a network is needed"));
+            return Err(one(&self.file, 1, 1, format!("is empty; {what} is needed")));
         }
         let mut events = self.events();
         let mut reader = Reader { events: &mut *events, path: Vec::new(), faults: Collected::default() };
-        let mut network = v1::Network::default();
-        if let Err(Stop(fault)) = reader.document(&mut network) {
+        let mut message = M::default();
+        if let Err(Stop(fault)) = reader.document(&mut message, what, keys) {
             reader.faults.push(fault);
         }
         let faults = reader.faults;
-        if faults.is_empty() { Ok(network) } else { Err(faults.into_faults(&self.file)) }
+        if faults.is_empty() { Ok(message) } else { Err(faults.into_faults(&self.file)) }
     }
 }
 
@@ -113,13 +124,13 @@ pub(super) struct Reader<'e, 't> {
 }
 
 impl<'t> Reader<'_, 't> {
-    fn document(&mut self, network: &mut v1::Network) -> Result<(), Stop> {
+    fn document<M: Fields>(&mut self, message: &mut M, what: &str, keys: &str) -> Result<(), Stop> {
         let (event, pos) = self.events.next()?;
         match event {
-            Event::Map => self.fields(network)?,
-            Event::Eof => self.fault(pos, "is empty; a network is needed"),
-            Event::Scalar(scalar) if scalar.is_null() => self.fault(pos, "is empty; a network is needed"),
-            other => self.unfit(&other, pos, "a network, with keys such as sites, zones and resources,")?,
+            Event::Map => self.fields(message)?,
+            Event::Eof => self.fault(pos, format!("is empty; {what} is needed")),
+            Event::Scalar(scalar) if scalar.is_null() => self.fault(pos, format!("is empty; {what} is needed")),
+            other => self.unfit(&other, pos, &format!("{what}, with keys such as {keys},"))?,
         }
         match self.events.next()? {
             (Event::Eof, _) => Ok(()),
@@ -127,7 +138,8 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    fn fault(&mut self, pos: Pos, message: impl AsRef<str>) {
+    /// Notes a fault of the value that is read.
+    pub fn fault(&mut self, pos: Pos, message: impl AsRef<str>) {
         let mut text = String::new();
         for step in &self.path {
             // Writing to a string can't fail.
@@ -220,10 +232,21 @@ impl<'t> Reader<'_, 't> {
     fn list<T>(
         &mut self,
         needed: &str,
+        entry: impl FnMut(&mut Self, Event<'t>, Pos) -> Result<T, Stop>,
+    ) -> Result<Vec<T>, Stop> {
+        let (event, pos) = self.events.next()?;
+        self.list_from(event, pos, needed, entry)
+    }
+
+    /// The same, of a list whose first event was read.
+    fn list_from<T>(
+        &mut self,
+        event: Event<'t>,
+        pos: Pos,
+        needed: &str,
         mut entry: impl FnMut(&mut Self, Event<'t>, Pos) -> Result<T, Stop>,
     ) -> Result<Vec<T>, Stop> {
         let mut entries = Vec::new();
-        let (event, pos) = self.events.next()?;
         match event {
             Event::List => loop {
                 let (event, pos) = self.events.next()?;
@@ -239,6 +262,21 @@ impl<'t> Reader<'_, 't> {
             other => self.unfit(&other, pos, needed)?,
         }
         Ok(entries)
+    }
+
+    /// One message.
+    pub fn message<M: Fields>(&mut self) -> Result<Option<M>, Stop> {
+        let mut message = M::default();
+        let (event, pos) = self.events.next()?;
+        match event {
+            Event::Map => self.fields(&mut message)?,
+            Event::Scalar(scalar) if scalar.is_null() => return Ok(None),
+            other => {
+                let needed = format!("a map with keys such as {}", M::NAMES[0]);
+                self.unfit(&other, pos, &needed)?;
+            }
+        }
+        Ok(Some(message))
     }
 
     /// A list of messages.
@@ -259,6 +297,45 @@ impl<'t> Reader<'_, 't> {
     /// A list of texts.
     pub fn texts(&mut self) -> Result<Vec<String>, Stop> {
         self.list("a list of texts", |reader, event, pos| reader.scalar(event, pos, "a text", as_text))
+    }
+
+    /// A list of whole numbers; a single one stands for a list of one.
+    pub fn numbers(&mut self) -> Result<Vec<i64>, Stop> {
+        let (event, pos) = self.events.next()?;
+        if let Event::Scalar(scalar) = &event
+            && !scalar.is_null()
+        {
+            return self.scalar(event, pos, "a whole number", as_number).map(|number| vec![number]);
+        }
+        self.list_from(event, pos, "a list of whole numbers", |reader, event, pos| {
+            reader.scalar(event, pos, "a whole number", as_number)
+        })
+    }
+
+    /// A text that is known to be there or not, with its place.
+    pub fn placed_text(&mut self) -> Result<Option<(String, Pos)>, Stop> {
+        let (event, pos) = self.events.next()?;
+        match event {
+            Event::Scalar(scalar) if scalar.is_null() => Ok(None),
+            event => self.scalar(event, pos, "a text", as_text).map(|text| Some((text, pos))),
+        }
+    }
+
+    /// A whole number that is known to be there or not, with its place.
+    pub fn placed_number(&mut self) -> Result<Option<(i32, Pos)>, Stop> {
+        let (event, pos) = self.events.next()?;
+        match event {
+            Event::Scalar(scalar) if scalar.is_null() => Ok(None),
+            event => self.scalar(event, pos, "a whole number", as_number).map(|number| Some((number, pos))),
+        }
+    }
+
+    /// A number with decimals, also in quotes.
+    pub fn decimal(&mut self) -> Result<f64, Stop> {
+        self.value("a number", |s| match s.text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(number),
+            _ => Err(format!("{} is not a number; write 0.25", short(&s.text))),
+        })
     }
 
     /// A list of weekdays.
@@ -290,13 +367,7 @@ impl<'t> Reader<'_, 't> {
 
     /// A whole number, also in quotes, as proto-JSON has 64-bit numbers.
     pub fn number<N: FromStr + Default>(&mut self) -> Result<N, Stop> {
-        self.value("a whole number", |s| {
-            let digits = s.text.strip_prefix('-').unwrap_or(&s.text);
-            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(format!("{} is not a whole number; write digits only", short(&s.text)));
-            }
-            s.text.parse().map_err(|_| format!("{} is too large a number", short(&s.text)))
-        })
+        self.value("a whole number", as_number)
     }
 
     /// True or false.
@@ -348,6 +419,14 @@ fn short(text: &str) -> String {
         None => format!("'{}'", text.escape_debug()),
         Some((at, _)) => format!("'{}...'", text[..at].escape_debug()),
     }
+}
+
+fn as_number<N: FromStr>(scalar: &Scalar<'_>) -> Result<N, String> {
+    let digits = scalar.text.strip_prefix('-').unwrap_or(&scalar.text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{} is not a whole number; write digits only", short(&scalar.text)));
+    }
+    scalar.text.parse().map_err(|_| format!("{} is too large a number", short(&scalar.text)))
 }
 
 fn as_text(scalar: &Scalar<'_>) -> Result<String, String> {

@@ -1,15 +1,98 @@
-//! Plans: CSV with the columns resource,start,units, one bucket a row.
+//! Plans: CSV with the columns resource,start,units, one bucket a row, as people and their systems write it.
 
 use std::io::Read;
 
-use super::csv::{Rows, whole_number};
-use super::{Collected, FileFaults};
+use super::csv::{Column, Rows};
+use super::forms::{Dates, Forms, Numbers, When, decoded};
+use super::{Collected, FileFaults, one};
 use crate::app::request::{Start, SupplyLine};
 use crate::domain::bucket::Bucketing;
 use crate::domain::id::ResourceId;
-use crate::domain::limits::{MAX_SUPPLY_NUMBERS, MAX_UNITS};
+use crate::domain::limits::{MAX_CSV_FILE_BYTES, MAX_SUPPLY_NUMBERS, MAX_UNITS};
+use crate::domain::time::{Day, TimeOfDay};
 
-const COLUMNS: [&str; 3] = ["resource", "start", "units"];
+const COLUMNS: [Column; 3] = [
+    Column {
+        name: "resource",
+        required: true,
+        synonyms: &[
+            "resourceid",
+            "resourcename",
+            "ressource",
+            "ressourcenid",
+            "item",
+            "itemid",
+            "itemno",
+            "itemnumber",
+            "material",
+            "materialno",
+            "materialnumber",
+            "materialnummer",
+            "article",
+            "artikel",
+            "artikelnummer",
+            "sku",
+            "workcenter",
+            "workcentre",
+            "machine",
+            "maschine",
+            "arbeitsplatz",
+            "recurso",
+            "risorsa",
+        ],
+    },
+    Column {
+        name: "start",
+        required: true,
+        synonyms: &[
+            "starts",
+            "startdate",
+            "starttime",
+            "startsat",
+            "startdatum",
+            "date",
+            "datum",
+            "day",
+            "tag",
+            "from",
+            "von",
+            "ab",
+            "begin",
+            "beginn",
+            "bucket",
+            "period",
+            "periode",
+            "datetime",
+            "zeitpunkt",
+            "termin",
+            "fecha",
+            "data",
+        ],
+    },
+    Column {
+        name: "units",
+        required: true,
+        synonyms: &[
+            "quantity",
+            "qty",
+            "menge",
+            "anzahl",
+            "amount",
+            "pieces",
+            "capacity",
+            "supply",
+            "kapazität",
+            "kapazitaet",
+            "bestand",
+            "stück",
+            "stueck",
+            "quantité",
+            "quantite",
+            "cantidad",
+            "quantità",
+        ],
+    },
+];
 const RESOURCE: usize = 0;
 const START: usize = 1;
 const UNITS: usize = 2;
@@ -23,17 +106,56 @@ pub struct PlanLine {
     pub supply: SupplyLine,
 }
 
-/// Reads a plan: all of it, or all of its faults. Where two rows set one bucket, the later counts, as it does at the server.
+/// What a plan says, and what is wrong with the rest of it.
+#[derive(Debug)]
+pub struct PlanRead {
+    /// The good rows.
+    pub lines: Vec<PlanLine>,
+    /// The bad ones.
+    pub faults: FileFaults,
+}
+
+/// Reads a plan: all of it, or all of its faults. How it is written is found out.
+///
+/// # Errors
+/// See [`read_export`]; a single bad row is one too.
+pub fn read(
+    file: &str,
+    input: impl Read,
+    bucketing: impl FnMut(&str) -> Result<Option<Bucketing>, String>,
+) -> Result<Vec<PlanLine>, FileFaults> {
+    let read = read_export(file, input, &Forms::default(), bucketing)?;
+    if read.faults.faults.is_empty() { Ok(read.lines) } else { Err(read.faults) }
+}
+
+/// Reads a plan. Where two rows set one bucket, the later counts, as it does at the server.
 ///
 /// `bucketing` is asked for each resource, and what it knows is used: `Err` is the row's fault ("there is no resource ..."),
 /// `Ok(None)` leaves the question to the server, `Ok(Some)` has each start checked and lets rows of consecutive buckets
 /// become one line of at most `MAX_SUPPLY_NUMBERS` numbers.
-pub fn read(
+///
+/// # Errors
+/// What keeps the file from being read at all: a wrong header, or dates that can be read in two ways.
+pub fn read_export(
     file: &str,
     input: impl Read,
+    forms: &Forms,
     mut bucketing: impl FnMut(&str) -> Result<Option<Bucketing>, String>,
-) -> Result<Vec<PlanLine>, FileFaults> {
-    let mut rows = Rows::new(input, &COLUMNS, &[]).map_err(|faults| faults.into_faults(file))?;
+) -> Result<PlanRead, FileFaults> {
+    let bytes = bytes(file, input, forms)?;
+    let rows = || Rows::of_export(&*bytes, &COLUMNS, &forms.columns).map_err(|faults| faults.into_faults(file));
+    let (mut dates, mut numbers) = (Dates::new(forms.dates), Numbers::new(forms.decimal));
+    let mut first = rows()?;
+    while let Some(row) = first.advance() {
+        if row.is_ok() {
+            dates.learn(first.line(), first.column(START), first.cell(START));
+            numbers.learn(first.cell(UNITS));
+        }
+    }
+    if let Some((line, column, why)) = dates.undecided() {
+        return Err(one(file, line, column, why));
+    }
+    let mut rows = rows()?;
     let mut faults = Collected::default();
     let mut lines: Vec<PlanLine> = Vec::new();
     // The resource of the row before, and what is known of it: most rows have the same.
@@ -45,7 +167,7 @@ pub fn read(
             faults.push(fault);
             continue;
         }
-        let name = rows.cell(RESOURCE);
+        let name = rows.cell(RESOURCE).trim();
         let same = known.as_ref().is_some_and(|(id, _)| id.as_str() == name);
         if !same {
             goes_on = None;
@@ -55,21 +177,17 @@ pub fn read(
                 .ok();
         }
         let buckets = known.as_ref().and_then(|(_, bucketing)| *bucketing);
-        let start = Start::parse(rows.cell(START)).and_then(|start| {
+        let start = dates.read(rows.cell(START)).and_then(start).and_then(|start| {
             let index = buckets.map(|b| b.named(start.day(), start.time()).ok_or_else(|| unnamed(b, start)));
             Ok((start, index.transpose()?))
         });
         let start = start.map_err(|why| faults.push(rows.cell_fault(START, why))).ok();
-        let units = whole_number(rows.cell(UNITS)).and_then(|units| {
+        let units = numbers.read(rows.cell(UNITS)).and_then(|units| {
             let inside = (0..=MAX_UNITS).contains(&units);
             inside.then_some(units).ok_or_else(|| format!("is {units}; it must lie between 0 and {MAX_UNITS}"))
         });
         let units = units.map_err(|why| faults.push(rows.cell_fault(UNITS, why))).ok();
-        // With faults nothing will be returned: the rest is only looked through.
-        let (Some((resource, _)), Some((start, index)), Some(units), true) = (&known, start, units, faults.is_empty())
-        else {
-            continue;
-        };
+        let (Some((resource, _)), Some((start, index)), Some(units)) = (&known, start, units) else { continue };
         let here = index.map(|index| (rows.line(), index));
         match lines.last_mut() {
             Some(last) if here.is_some() && here == goes_on && last.supply.units.len() < MAX_SUPPLY_NUMBERS => {
@@ -82,7 +200,37 @@ pub fn read(
         }
         goes_on = here.map(|(line, index)| (line + 1, index + 1));
     }
-    if faults.is_empty() { Ok(lines) } else { Err(faults.into_faults(file)) }
+    Ok(PlanRead { lines, faults: faults.into_faults(file) })
+}
+
+/// The file's bytes as UTF-8.
+pub(super) fn bytes(file: &str, input: impl Read, forms: &Forms) -> Result<Vec<u8>, FileFaults> {
+    let mut bytes = Vec::new();
+    input
+        .take(MAX_CSV_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|why| one(file, 0, 0, format!("can't be read: {why}")))?;
+    if bytes.len() as u64 > MAX_CSV_FILE_BYTES {
+        return Err(one(file, 0, 0, format!("is larger than {MAX_CSV_FILE_BYTES} bytes, the most that is taken")));
+    }
+    decoded(bytes, forms.encoding).map_err(|why| one(file, 0, 0, why))
+}
+
+/// Where a bucket starts: in the civil time of the resource's site, by the minute.
+fn start(when: When) -> Result<Start, String> {
+    if when.offset.is_some() {
+        return Err("has an offset; write the local time of the resource's site without one".to_owned());
+    }
+    let day = Day::from_date(when.date);
+    match when.time {
+        None => Ok(Start::Date(day)),
+        Some(time) if time.second() == 0 && time.subsec_nanosecond() == 0 => {
+            // Of the calendar's times, so neither is below zero.
+            let minutes = u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs());
+            Ok(Start::DateTime(day, TimeOfDay(minutes)))
+        }
+        Some(time) => Err(format!("'{time}' begins no bucket; buckets begin with a minute")),
+    }
 }
 
 fn unnamed(bucketing: Bucketing, start: Start) -> String {

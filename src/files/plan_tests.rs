@@ -40,14 +40,15 @@ fn consecutive_buckets_become_one_line() {
 
 #[test]
 fn all_faults_of_a_plan_are_named_with_line_and_column() {
-    let csv = "resource,start,units\ndays,2026-12-24,5\n,2026-12-24,5\ndays,24.12.2026,-1\n\"dä\"\"ys\",2026-12-24,5.5\n\
+    let csv = "resource,start,units\ndays,2026-12-24,5\n,2026-12-24,5\ndays,24.12.26,-1\n\"dä\"\"ys\",2026-12-24,5.5\n\
                quarters,2026-12-24T08:05,9007199254740992\ndays,2026-12-24T08:00,1\ndays,2026-12-24\ndays,\"2026-12-24\"x,1\n\
                da\"ys,2026-12-24,1\n\"days,2026-12-24,1\ndays,2026-02-30,99999999999999999999\n";
     assert_eq!(
         read("p.csv", csv.as_bytes(), shop).expect_err("faults").to_string(),
         "p.csv:3:1: is empty; a name is needed\n\
-         p.csv:4:6: '24.12.2026' is not a date; write YYYY-MM-DD or YYYY-MM-DDTHH:MM\n\
-         p.csv:4:17: is -1; it must lie between 0 and 9007199254740991\n\
+         p.csv:4:6: '24.12.26' is not a date; write 2026-12-24, 24.12.2026, 24/12/2026 or 12/24/2026, with 08:00 after it for a \
+         time\n\
+         p.csv:4:15: is -1; it must lie between 0 and 9007199254740991\n\
          p.csv:5:1: there is no resource 'dä\"ys' in this network\n\
          p.csv:5:21: '5.5' is not a whole number; write digits only\n\
          p.csv:6:10: '2026-12-24T08:05' begins no bucket: the resource has buckets of 15 minutes from 00:00 on\n\
@@ -66,10 +67,18 @@ fn all_faults_of_a_plan_are_named_with_line_and_column() {
 fn the_header_is_checked() {
     for (csv, wanted) in [
         ("", "p.csv:1:1: is empty; a header is needed: resource,start,units"),
-        ("resource,start\n", "p.csv:1:1: the column 'units' is missing"),
-        ("resource,start,units,note\n", "p.csv:1:22: there is no column 'note'; there are resource,start,units"),
-        ("resource,start,start,units\n", "p.csv:1:16: the column 'start' is given twice"),
-        ("resource;start\n", "p.csv:1:1: the column 'units' is missing"),
+        (
+            "resource,start\n",
+            "p.csv:1:1: the column 'units' is missing; there are 'resource', 'start'; say --columns units=... which one it is",
+        ),
+        (
+            "resource,start,start,units\n",
+            "p.csv:1:16: 'start' and 'start' can both be the column 'start'; say --columns start=... which one it is",
+        ),
+        (
+            "Artikel;Material;Datum;Menge\n",
+            "p.csv:1:9: 'Artikel' and 'Material' can both be the column 'resource'; say --columns resource=... which one it is",
+        ),
         (
             "resource:start:units\n",
             "p.csv:1:1: 'resource:start:units' is its only column; needed are resource,start,units, parted by commas, semicolons, tabs or bars",
@@ -97,8 +106,8 @@ fn cells_may_be_parted_as_spreadsheets_part_them() {
         let said = read("p.csv", mixed.as_bytes(), shop).expect_err(delimiter).to_string();
         assert_eq!(said, "p.csv:2:1: has 1 cells; the header has 3 columns");
     }
-    // Twelve thousand, or twelve and nothing? And half a unit is none.
-    for units in ["12,000", "12.000", "12,5", "12.", "12,0,0", ",0"] {
+    // Half a unit is none.
+    for units in ["12,5", "12.", "12,0,0", ",0"] {
         let csv = format!("resource;start;units\ndays;2026-12-24;{units}\n");
         let said = read("p.csv", csv.as_bytes(), shop).expect_err(units).to_string();
         assert_eq!(said, format!("p.csv:2:17: '{units}' is not a whole number; write digits only"));
@@ -148,4 +157,82 @@ fn mutated_plans_never_panic() {
         let _ = read("p.csv", bytes, shop);
         let _ = read("p.csv", bytes, unknown);
     });
+}
+
+fn export(csv: impl AsRef<[u8]>, forms: &Forms) -> Vec<String> {
+    let read = read_export("p.csv", csv.as_ref(), forms, shop).expect("a header");
+    assert_eq!(read.faults.to_string(), "");
+    spelled(&read.lines)
+}
+
+#[test]
+fn exports_of_other_programs_are_understood() {
+    let wanted = ["2 days 2026-12-24 [1200, 50]", "4 quarters 2026-12-24T08:15 [7]"];
+    let (plain, told) = (Forms::default(), |text: &str| {
+        let (name, theirs) = text.split_once('=').expect("a pair");
+        Forms { columns: vec![(name.to_owned(), theirs.to_owned())], ..Forms::default() }
+    });
+    for (csv, forms) in [
+        (
+            "Werk;Arbeitsplatz;Datum;Menge;Einheit\r\n1000;days;24.12.2026;1.200,00;ST\r\n1000;days;25.12.2026;50,0;ST\r\n\
+             1000;quarters;24.12.2026 08:15:00;7;ST\r\n",
+            &plain,
+        ),
+        (
+            "Item\tDate\tQty.\ndays\t12/24/2026\t\"1,200.0\"\ndays\t12/25/2026\t50\nquarters\t12/24/2026 8:15 AM\t7\n",
+            &plain,
+        ),
+        ("Qty,START DATE,Resource ID\n1 200,2026/12/24,days\n50,20261225,days\n7,2026-12-24 08:15,quarters\n", &plain),
+        (
+            "item,Work Center,date,units\nx,days,24/12/2026,1200\nx,days,25/12/2026,50\nx,quarters,24/12/2026 08:15,7\n",
+            &told("resource=work center"),
+        ),
+        (
+            "\"Menge, Stk\";start;resource\n1200;2026-12-24;days\n50;2026-12-25; days \n7;2026-12-24T08:15;quarters\n",
+            &told("units=Menge, Stk"),
+        ),
+    ] {
+        assert_eq!(export(csv, forms), wanted, "{csv}");
+    }
+    // A first line for spreadsheets only, which counts as a line.
+    let sep = export("sep=;\r\nresource;start;units\r\ndays;2026-12-24;1\r\n", &plain);
+    assert_eq!(sep, ["3 days 2026-12-24 [1]"]);
+    let utf16: Vec<u8> =
+        "\u{feff}resource;start;units\r\ndays;24.12.2026;5\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(export(utf16, &plain), ["2 days 2026-12-24 [5]"]);
+    let latin = Forms { encoding: Some("windows-1252".parse().expect("an encoding")), ..Forms::default() };
+    assert_eq!(export(b"resource;start;Kapazit\xe4t\ndays;24.12.2026;5\n", &latin), ["2 days 2026-12-24 [5]"]);
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_refused() {
+    let csv = "resource,start,units\ndays,03/04/2026,5\ndays,04/05/2026,x\n";
+    assert_eq!(
+        read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect_err("two ways").to_string(),
+        "p.csv:2:6: '03/04/2026' can be 3 April 2026 or 4 March 2026, and no date of the file tells which; say --dates dd/mm/yyyy \
+         or --dates mm/dd/yyyy"
+    );
+    let csv = "resource;start;units\ndays;2026-12-24;1.200\ndays;2026-12-25;5\n";
+    let read = read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect("a header");
+    assert_eq!(
+        read.faults.to_string(),
+        "p.csv:2:17: '1.200' can be 1200 or 1.200, and no number of the file tells which; say --decimal comma or --decimal point"
+    );
+    // The good rows are there for who wants them.
+    assert_eq!(spelled(&read.lines), ["3 days 2026-12-25 [5]"]);
+}
+
+#[test]
+fn good_rows_around_bad_ones_stay_apart() {
+    let csv = "resource,start,units\ndays,2026-12-24,1\ndays,2026-12-25,x\ndays,2026-12-26,3\nnights,2026-12-24,1\n\
+               days,2026-12-24T08:00,1\ndays,2026-12-27,4\ndays,2026-12-28T00:00+01:00,4\n";
+    let read = read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect("a header");
+    assert_eq!(spelled(&read.lines), ["2 days 2026-12-24 [1]", "4 days 2026-12-26 [3]", "7 days 2026-12-27 [4]"]);
+    assert_eq!(
+        read.faults.to_string(),
+        "p.csv:3:17: 'x' is not a whole number; write digits only\n\
+         p.csv:5:1: there is no resource 'nights' in this network\n\
+         p.csv:6:6: '2026-12-24T08:00' begins no bucket: the resource has day buckets; write the date alone\n\
+         p.csv:8:6: has an offset; write the local time of the resource's site without one"
+    );
 }

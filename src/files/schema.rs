@@ -1,4 +1,4 @@
-//! The shape of a network document: every message's fields by their names in the contract, and what each is read as.
+//! The shapes of network and offer documents: every message's fields by their names in the contract, and what each is read as.
 
 use super::network::{Reader, Stop};
 use crate::proto::v1;
@@ -53,4 +53,96 @@ fields! {
         transit_time: duration,
     }
     v1::Channel { id: text, display_name: text, priority: number }
+    v1::Line { sku: text, quantity: number }
+    v1::ZoneShare { zone: text, share: decimal }
+    v1::SupposedSupply { resource: text, start: text, buckets: number, delta: number }
+}
+
+impl Fields for v1::Offer {
+    const NAMES: &'static [&'static str] = &[
+        "id",
+        "display_name",
+        "lines",
+        "zones",
+        "service",
+        "channel",
+        "starts",
+        "ends",
+        "within_days",
+        "date",
+        "orders",
+    ];
+
+    fn read(&mut self, field: usize, reader: &mut Reader<'_, '_>) -> Result<(), Stop> {
+        use v1::offer::Promise;
+        match Self::NAMES[field] {
+            "id" => self.id = reader.text()?,
+            "display_name" => self.display_name = reader.text()?,
+            "lines" => self.lines = reader.messages()?,
+            "zones" => self.zones = reader.messages()?,
+            "service" => self.service = reader.text()?,
+            "channel" => self.channel = reader.text()?,
+            "starts" => self.starts = reader.text()?,
+            "ends" => self.ends = reader.text()?,
+            one @ ("within_days" | "date") => {
+                let given = match one {
+                    "date" => reader.placed_text()?.map(|(date, pos)| (Promise::Date(date), pos)),
+                    _ => reader.placed_number()?.map(|(days, pos)| (Promise::WithinDays(days), pos)),
+                };
+                if let Some((promise, pos)) = given
+                    && self.promise.replace(promise).is_some()
+                {
+                    reader
+                        .fault(pos, "is given beside the other of within_days and date; an offer promises one of them");
+                }
+            }
+            "orders" => self.orders = reader.numbers()?,
+            _ => unreachable!("the reader takes fields from NAMES"),
+        }
+        Ok(())
+    }
+}
+
+/// What an offer file may hold: an offer, or an offer and what is supposed.
+#[derive(Default)]
+pub(super) struct OfferDocument {
+    /// The offer whose fields stand at the top.
+    pub top: v1::Offer,
+    /// Whether some of them do.
+    pub has_top: bool,
+    /// The offer that stands under `offer`.
+    pub offer: Option<v1::Offer>,
+    /// Changes of supply that are only supposed.
+    pub suppose: Vec<v1::SupposedSupply>,
+}
+
+impl Fields for OfferDocument {
+    // Those of the offer first, in its order.
+    const NAMES: &'static [&'static str] = &[
+        "id",
+        "display_name",
+        "lines",
+        "zones",
+        "service",
+        "channel",
+        "starts",
+        "ends",
+        "within_days",
+        "date",
+        "orders",
+        "offer",
+        "suppose",
+    ];
+
+    fn read(&mut self, field: usize, reader: &mut Reader<'_, '_>) -> Result<(), Stop> {
+        match Self::NAMES[field] {
+            "offer" => self.offer = reader.message()?,
+            "suppose" => self.suppose = reader.messages()?,
+            _ => {
+                self.has_top = true;
+                self.top.read(field, reader)?;
+            }
+        }
+        Ok(())
+    }
 }

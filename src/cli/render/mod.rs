@@ -4,12 +4,20 @@
 
 pub mod audit;
 pub mod failure;
+pub mod fulfilment;
 pub mod moving;
+pub mod offer;
+pub mod operations;
 pub mod plan;
 pub mod quote;
 pub mod reservation;
+pub mod scorecard;
 pub mod times;
 
+#[cfg(test)]
+mod offer_tests;
+#[cfg(test)]
+mod operations_tests;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +62,16 @@ pub(crate) fn grouped(n: i64) -> String {
 /// A number and what it counts.
 pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(i64::try_from(n).unwrap_or(i64::MAX)), if n == 1 { one } else { many })
+}
+
+/// The same of a number that a message carries; what is below zero counts as none.
+pub(crate) fn counted_of(n: i64, one: &str, many: &str) -> String {
+    counted(u64::try_from(n).unwrap_or(0), one, many)
+}
+
+/// A part of a whole; nothing of nothing is nothing.
+pub(crate) fn share_of(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// A share, 0 to 1, in percent with one decimal.

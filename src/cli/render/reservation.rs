@@ -97,7 +97,17 @@ pub fn evidence(answer: &v1::GetReservationResponse, times: &Times, now: Timesta
     }
     let date = reservation.promise.as_ref().map_or("", |promise| &promise.date);
     if !reservation.first_date.is_empty() && reservation.first_date != date {
-        fact(&mut text, "First date", &times.day(&reservation.first_date));
+        let now = if date.is_empty() { String::new() } else { format!("; moved to {}", times.day(date)) };
+        fact(&mut text, "First date", &format!("{}{now}", times.day(&reservation.first_date)));
+    }
+    if reservation.fixed {
+        fact(&mut text, "Fixed", "its date is not moved unless this reservation is named");
+    }
+    if let Some(at) = &reservation.shipped_at {
+        fact(&mut text, "Shipped", &times.moment(at));
+    }
+    if let Some(at) = &reservation.delivered_at {
+        fact(&mut text, "Delivered", &times.moment(at));
     }
     if let Some(promise) = &reservation.promise {
         // What was told when it was asked is history; the countdown is over.
@@ -137,11 +147,16 @@ pub fn list(list: &v1::ListReservationsResponse, times: &Times, now: Timestamp) 
     let mut table = Table::new(&["ID", "STATE", "ARRIVES", "ZONE", "LINES", "REFERENCE", ""]);
     for reservation in &list.reservations {
         let (word, _) = state(reservation.state());
-        let remark = match (reservation.at_risk, until(reservation, times, now)) {
-            (true, None) => "at risk".to_owned(),
-            (true, Some(until)) => format!("at risk, {until}"),
-            (false, until) => until.unwrap_or_default(),
-        };
+        let date = reservation.promise.as_ref().map_or("", |promise| &promise.date);
+        let moved = !reservation.first_date.is_empty() && reservation.first_date != date;
+        let remarks = [
+            reservation.at_risk.then(|| "at risk".to_owned()),
+            until(reservation, times, now),
+            moved.then(|| format!("first promised for {}", times.day(&reservation.first_date))),
+            reservation.fixed.then(|| "fixed".to_owned()),
+            (reservation.shipped_at.is_some() && reservation.delivered_at.is_none()).then(|| "shipped".to_owned()),
+        ];
+        let remark = remarks.into_iter().flatten().collect::<Vec<_>>().join(", ");
         table.row(
             vec![
                 reservation.id.clone(),

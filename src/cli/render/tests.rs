@@ -284,7 +284,7 @@ fn a_reservation_with_its_evidence() {
   Order         2 x mug-blue, 1 x card to de-south
   Reference     cart-7
   Arrives       Thu 3 Dec 2026
-  First date    Wed 2 Dec 2026
+  First date    Wed 2 Dec 2026; moved to Thu 3 Dec 2026
   Shipment      2 x mug-blue, 1 x card from lej by lej-south, leaves Tue 1 Dec 2026 17:30
   TAKES               FROM                             UNITS  POOL
   lej.stock.mug-blue  what came Mon 30 Nov 2026 00:00      2

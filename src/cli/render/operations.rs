@@ -1,0 +1,65 @@
+//! What operations set aside, and what became of promises at risk.
+
+use std::fmt::Write;
+
+use super::times::Times;
+use super::{BAD, GOOD, Table, WARN, counted_of, grouped, paint, plan};
+use crate::proto::v1;
+
+/// Part of a resource was set aside.
+pub fn allocated(request: &v1::SetAllocationRequest, answer: &v1::SetAllocationResponse, times: &Times) -> String {
+    let buckets = counted_of(i64::try_from(answer.buckets.len()).unwrap_or(0), "bucket", "buckets");
+    let set: i64 = request.units.iter().sum();
+    let most = if request.max_units.is_empty() { "without a maximum" } else { "with a maximum" };
+    let head = format!(
+        "{} {} of {} are kept for {} in {buckets}, {most}; what is left goes back {} before a bucket begins\n",
+        paint(GOOD, "Done:"),
+        counted_of(set, "unit", "units"),
+        request.resource,
+        request.channel,
+        counted_of(request.release_hours.into(), "hour", "hours"),
+    );
+    format!("{head}{}{}\n", plan::shares(&answer.buckets, times), times.footer())
+}
+
+/// Reservations at risk were given new dates, or would be.
+pub fn repromised(answer: &v1::RepromiseResponse, dry_run: bool, times: &Times) -> String {
+    if answer.repromised.is_empty() && answer.still_at_risk == 0 {
+        return format!("{} no promise is at risk\n", paint(GOOD, "Nothing to do:"));
+    }
+    let mut table = Table::new(&["ID", "REFERENCE", "PROMISED", "NOW", ""]);
+    for one in &answer.repromised {
+        let (now, remark, style) = match one.new_date.as_str() {
+            "" => (String::new(), "no date within the plan", Some(BAD)),
+            date if date == one.old_date => (times.day(date), "kept", None),
+            date => (times.day(date), "moved", Some(WARN)),
+        };
+        let cells = vec![one.id.clone(), one.reference.clone(), times.day(&one.old_date), now, remark.to_owned()];
+        table.row(cells, style);
+    }
+    let mut text = if table.is_empty() { String::new() } else { table.text("") };
+    let (kept, moved) = (grouped(answer.kept), grouped(answer.moved));
+    let head = if dry_run { "Would be:" } else { "Done:" };
+    let still = match answer.still_at_risk {
+        0 => "none stays at risk".to_owned(),
+        1 => paint(BAD, "1 stays at risk"),
+        n => paint(BAD, &format!("{} stay at risk", grouped(n))),
+    };
+    let style = if answer.still_at_risk > 0 { WARN } else { GOOD };
+    let _ = writeln!(text, "{} {kept} kept on their date, {moved} moved, {still}", paint(style, head));
+    if dry_run {
+        text.push_str("Nothing was changed.\n");
+    }
+    text
+}
+
+/// A reservation's date was fixed, or no longer is.
+pub fn fixed(reservation: &v1::Reservation, times: &Times) -> String {
+    let date = reservation.promise.as_ref().map_or_else(String::new, |promise| times.day(&promise.date));
+    let id = &reservation.id;
+    if reservation.fixed {
+        format!("{} {id} arrives {date}, and is not moved unless it is named\n", paint(GOOD, "Fixed:"))
+    } else {
+        format!("{} {id} arrives {date}, and may be moved when it is at risk\n", paint(GOOD, "Not fixed:"))
+    }
+}

@@ -1,0 +1,97 @@
+//! The figures that marketing and operations share, and what could be offered.
+
+use std::fmt::Write;
+
+use super::times::Times;
+use super::{BAD, STRONG, Table, WARN, counted, counted_of, fact, grouped, paint, percent, share_of};
+use crate::proto::v1;
+
+/// The figures of a period.
+pub fn scorecard(request: &v1::GetScorecardRequest, card: &v1::GetScorecardResponse, times: &Times) -> String {
+    let (from, to) = (times.day(&request.from), times.day(&request.to));
+    let period = if from == to { from } else { format!("{from} to {to}") };
+    let of = |what: &str, name: &str| if name.is_empty() { String::new() } else { format!(", {what} {name}") };
+    let (channel, offer) = (of("channel", &request.channel), of("offer", &request.offer));
+    let mut text = format!("{}{channel}{offer}\n", paint(STRONG, &format!("What was promised for {period}")));
+    let quotes = counted_of(card.quotes, "time", "times");
+    let yes = percent(share_of(card.quotes_promised, card.quotes));
+    let answers = format!(
+        "{quotes}: {} yes ({yes}), {} later, {} no",
+        grouped(card.quotes_promised),
+        grouped(card.quotes_later),
+        grouped(card.quotes_unavailable)
+    );
+    fact(&mut text, "Asked", &answers);
+    let taken = format!(
+        "{}; {} became orders ({} of them), {} expired, {} released",
+        counted_of(card.held, "time", "times"),
+        grouped(card.confirmed),
+        percent(card.conversion),
+        grouped(card.expired),
+        grouped(card.released)
+    );
+    fact(&mut text, "Held", &taken);
+    let kept = format!(
+        "{}: {} by the date first promised ({}), {} late",
+        counted_of(card.fulfilled, "order", "orders"),
+        grouped(card.kept),
+        percent(card.kept_share),
+        grouped(card.late)
+    );
+    fact(&mut text, "Delivered", &kept);
+    fact(&mut text, "Re-promised", &counted_of(card.repromised, "time", "times"));
+    let now = format!(
+        "{} at risk, {} in the backlog, whatever their date",
+        counted_of(card.at_risk, "promise", "promises"),
+        grouped(card.backlog)
+    );
+    let now = if card.at_risk + card.backlog > 0 { paint(WARN, &now) } else { now };
+    fact(&mut text, "Now", &now);
+    let mut resources = Table::new(&["RESOURCE", ">SUPPLY", ">COMMITTED", ">USED"]);
+    // What nothing draws on says nothing; --json has it.
+    for one in card.resources.iter().filter(|one| one.committed != 0) {
+        let style = (one.committed > one.supply).then_some(BAD);
+        let cells = vec![one.resource.clone(), grouped(one.supply), grouped(one.committed), percent(one.utilisation)];
+        resources.row(cells, style);
+    }
+    if !resources.is_empty() {
+        text.push_str(&resources.text("  "));
+    }
+    match card.resources.iter().filter(|one| one.committed == 0).count() {
+        0 => {}
+        n => {
+            let n = counted(n as u64, "resource", "resources");
+            let _ = writeln!(text, "  and {n} of which nothing is committed");
+        }
+    }
+    let mut lost = Table::new(&["MISSING", ">TIMES ASKED", ">UNITS"]);
+    for one in &card.lost {
+        lost.row(vec![one.resource.clone(), grouped(one.quotes), grouped(one.units)], None);
+    }
+    if !lost.is_empty() {
+        let _ = write!(text, "What was asked and refused, by what was missing:\n{}", lost.text("  "));
+    }
+    text
+}
+
+/// What could be offered.
+pub fn suggestions(request: &v1::SuggestOffersRequest, answer: &v1::SuggestOffersResponse, times: &Times) -> String {
+    let (from, to) = (times.day(&request.starts), times.day(&request.ends));
+    let within = match request.within_days {
+        0 => "on the day of the order".to_owned(),
+        n => format!("within {}", counted_of(n.into(), "day", "days")),
+    };
+    let what = format!("to {} {within}, ordered from {from} to {to}", request.zone);
+    if answer.suggestions.is_empty() {
+        return format!("{} nothing could be promised {what}\n", paint(BAD, "No:"));
+    }
+    let mut table = Table::new(&["SKU", ">ORDERS", ">A DAY, AT LEAST", ">AT MOST", "LIMITED BY"]);
+    for one in &answer.suggestions {
+        let (least, most) = (one.orders_by_day.iter().min(), one.orders_by_day.iter().max());
+        let number = |n: Option<&i64>| n.map_or_else(String::new, |n| grouped(*n));
+        table
+            .row(vec![one.sku.clone(), grouped(one.orders), number(least), number(most), one.bottleneck.clone()], None);
+    }
+    let head = paint(STRONG, &format!("Orders of one item that could all be kept {what}:"));
+    format!("{head}\n{}Each by itself: products share what they are made with.\n", table.text("  "))
+}
