@@ -4,7 +4,8 @@
 //! before anything is sent), the request is sent ([`client`]), and the answer is turned into text by pure functions
 //! ([`render`]). Only [`console`] writes. No rule of promising lives here.
 
-pub mod ask;
+pub mod adjust;
+mod ask;
 pub mod audit;
 pub mod check;
 pub mod client;
@@ -99,6 +100,8 @@ pub enum Command {
     Buckets(supply::BucketsArgs),
     /// Set part of a resource aside for a channel, or bound what the channel may draw
     Allocate(operations::AllocateArgs),
+    /// Something happened: a machine broke, a shift was added. Says which promises that puts at risk
+    Adjust(adjust::AdjustArgs),
     /// Give reservations at risk new dates that can be kept
     Repromise(operations::RepromiseArgs),
     /// Fix a reservation's date: it is never moved unless asked for
@@ -185,6 +188,7 @@ impl Command {
             | Command::Show(_)
             | Command::Reservations(_)
             | Command::Buckets(_)
+            | Command::Adjust(_)
             | Command::Allocate(_)
             | Command::Repromise(_)
             | Command::Fix(_)
@@ -216,6 +220,7 @@ impl Command {
             Command::Show(args) => args.client.json,
             Command::Reservations(args) => args.client.json,
             Command::Buckets(args) => args.client.json,
+            Command::Adjust(args) => args.client.json,
             Command::Allocate(args) => args.client.json,
             Command::Repromise(args) => args.client.json,
             Command::Fix(args) => args.client.json,
@@ -276,6 +281,7 @@ pub(crate) async fn call(command: Command, console: &mut Console<'_>) -> Result<
         Command::Show(args) => reservation::show(&args, console).await,
         Command::Reservations(args) => reservation::list(&args, console).await,
         Command::Buckets(args) => supply::buckets(&args, console).await,
+        Command::Adjust(args) => adjust::run(&args, console).await,
         Command::Allocate(args) => operations::allocate(&args, console).await,
         Command::Repromise(args) => operations::repromise(&args, console).await,
         Command::Fix(args) => operations::fix(&args, console).await,

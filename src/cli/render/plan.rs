@@ -169,6 +169,19 @@ fn period(bucket: &v1::Bucket, times: &Times) -> String {
     }
 }
 
+/// The plan was changed.
+pub fn adjusted(answer: &v1::AdjustSupplyResponse, times: &Times) -> String {
+    let listed = v1::ListBucketsResponse { buckets: answer.buckets.clone() };
+    let mut text = buckets(&listed, times);
+    if answer.reservations_at_risk > 0 {
+        let at_risk =
+            counted(u64::try_from(answer.reservations_at_risk).unwrap_or(0), "reservation is", "reservations are");
+        let warning = format!("{at_risk} at risk by this; `surety repromise --dry-run` shows what can be done");
+        let _ = writeln!(text, "{}", paint(WARN, &warning));
+    }
+    text
+}
+
 /// What there is of resources, and what is left.
 pub fn buckets(answer: &v1::ListBucketsResponse, times: &Times) -> String {
     if answer.buckets.is_empty() {
