@@ -123,10 +123,17 @@ fn with_lent(
 ) -> Option<(Order, SmallVec<[usize; 4]>)> {
     if !last.is_empty() {
         let order = ask_with(board, state, group, offer, last, false);
-        // Only if all of it is needed.
-        let is_short =
-            |place: &usize| order.parts.iter().any(|p| p.place == *place && p.units > state.free(p.place, p.index));
-        if order.verdict == Verdict::Promised && last.iter().all(is_short) {
+        if order.verdict == Verdict::Promised {
+            // Only what is needed.
+            let is_short =
+                |place: &usize| order.parts.iter().any(|p| p.place == *place && p.units > state.free(p.place, p.index));
+            let needed: SmallVec<[usize; 4]> = last.iter().copied().filter(is_short).collect();
+            if needed.len() < last.len() && !needed.is_empty() {
+                let fewer = ask_with(board, state, group, offer, &needed, false);
+                if fewer.verdict == Verdict::Promised {
+                    return Some((fewer, needed));
+                }
+            }
             return Some((order, SmallVec::from_slice(last)));
         }
     }

@@ -194,43 +194,54 @@ fn bottlenecks(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict
     search.bottlenecks(verdict).bottlenecks.into_iter().filter_map(|b| b.resource).collect()
 }
 
+/// One answer of the play for the tightest promise, to go back to.
+struct Answered {
+    group: usize,
+    /// Orders of the group that were still to be asked.
+    left: i64,
+    /// What was drawn before.
+    drawn: usize,
+    /// The least N, larger than the one it was asked with, with which it may be answered otherwise.
+    next: Option<i32>,
+}
+
 /// The least N with which all orders get a yes (rule 27): checks from 0 up, each until its first no. A deadline counts only
-/// where an arrival is compared with it, so the N below the first with which some comparison comes out otherwise are passed
-/// over. Where that is the order just refused and no one before it, the check goes on from there.
+/// where an arrival is compared with it, so those N are passed over with which all comparisons until that no come out as they
+/// did, and the next check is played from the first order on that it may answer otherwise.
 fn tightest(board: &mut Board<'_>, groups: &[Group]) -> Option<i32> {
     let mut days = 0;
     let enough = board.planned + MAX_OFFER_PLANS;
-    'check: while board.planned < enough {
-        let mut state = board.base.clone();
-        // The least N with which an order so far may have been planned otherwise.
-        let mut next: Option<i32> = None;
-        for group in groups {
-            let mut left = group.orders;
-            while left > 0 {
-                let order = board.ask(&state, group, Advertised::WithinDays(days));
-                let late = order.late.map(|late| late.0 - group.day.0);
-                if order.verdict == Verdict::Promised {
-                    next = next.into_iter().chain(late).min();
-                    left -= take(&mut state, &order, left, |_| true);
-                    continue;
-                }
-                match (late, next) {
-                    (Some(late), None) => days = late,
-                    (Some(late), Some(next)) if late < next => days = late,
-                    (None, None) => return None,
-                    (_, Some(next)) => {
-                        days = next;
-                        continue 'check;
-                    }
-                }
-                if board.planned >= enough {
-                    return None;
-                }
-            }
+    let mut state = board.base.clone();
+    let mut answered: Vec<Answered> = Vec::new();
+    let mut drawn: Vec<(usize, i32, i64)> = Vec::new();
+    let (mut at, mut left) = (0, groups.first().map_or(0, |group| group.orders));
+    while let Some(group) = groups.get(at) {
+        if board.planned >= enough {
+            return None;
         }
-        return Some(days);
+        let order = board.ask(&state, group, Advertised::WithinDays(days));
+        let next = order.late.map(|late| late.0 - group.day.0);
+        answered.push(Answered { group: at, left, drawn: drawn.len(), next });
+        if order.verdict == Verdict::Promised {
+            let orders = take(&mut state, &order, left, |_| true);
+            drawn.extend(order.parts.iter().map(|part| (part.place, part.index, part.units.saturating_mul(orders))));
+            left -= orders;
+            if left == 0 {
+                at += 1;
+                left = groups.get(at).map_or(0, |group| group.orders);
+            }
+            continue;
+        }
+        days = answered.iter().filter_map(|answer| answer.next).min()?;
+        let from = answered.iter().position(|answer| answer.next == Some(days))?;
+        let back = &answered[from];
+        (at, left) = (back.group, back.left);
+        for (place, index, units) in drawn.drain(back.drawn..) {
+            state.draw(place, index, -units);
+        }
+        answered.truncate(from);
     }
-    None
+    Some(days)
 }
 
 /// The largest scale in hundredths at which all orders get a yes, by doubling and halving.
