@@ -234,7 +234,7 @@ async fn whatever_is_played_and_repeated_the_scorecard_adds_up() {
         }
     }
     // All holds end; what was confirmed arrives, mostly in time.
-    server.clock.set(at("2027-01-15T12:00:00Z"));
+    server.clock.set(at("2026-12-23T18:00:00Z"));
     let mut fulfilments = vec![];
     for (id, channel, _) in &live {
         let r = server.reservation(id).await;
