@@ -9,7 +9,7 @@ use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
 use surety::domain::bucket::{BucketLevel, Bucketing, Levels};
 use surety::domain::network::*;
 use surety::domain::offer::{Advertised, Expected, Offer, ZoneShare};
-use surety::domain::time::{Day, Moment, Span};
+use surety::domain::time::{Day, Moment, Span, TimeOfDay};
 use surety::edge::from_proto;
 use surety::planner::{Detail, check_offer, dates, quote, resolve, suggest};
 
@@ -143,7 +143,9 @@ fn shop() -> (Network, Vec<Levels>) {
     for line in read("plan.csv").lines().skip(1) {
         let [resource, start, units] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let at = network.find_resource(resource).expect("a resource");
-        let first = network.resource(at).bucketing.first_of(Day::parse(start).expect("a date"));
+        let (date, time) = start.split_once('T').unwrap_or((start, "00:00"));
+        let time = TimeOfDay::parse(time).expect("a time");
+        let first = network.resource(at).bucketing.named(Day::parse(date).expect("a date"), time).expect("a bucket");
         let level = BucketLevel { set: Some(units.parse().expect("units")), ..Default::default() };
         levels[at.at()].put(first, level);
     }

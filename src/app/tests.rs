@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::quote::Quoted;
 use super::request::{
-    AdjustSupplyRequest, AmendRequest, ApplyNetworkRequest, BucketsOf, BucketsRequest, PromiseDatesRequest,
-    QuoteRequest, ReservationsRequest, Since, Start, SupplyLine,
+    AdjustSupplyRequest, AmendRequest, ApplyNetworkRequest, ApproveOfferRequest, BucketsOf, BucketsRequest,
+    CheckOfferRequest, PromiseDatesRequest, QuoteRequest, ReservationsRequest, SetAllocationRequest, Since, Start,
+    SuggestOffersRequest, SupplyLine,
 };
 use super::{App, AppError};
 use crate::clock::ManualClock;
@@ -21,10 +22,12 @@ use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
 use crate::domain::bucket::Bucketing;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::network::{
-    Kind, LaneSpec, Network, NetworkSpec, ProcessSpec, ProductSpec, ResourceSpec, SiteSpec, SourceSpec, StepSpec,
-    WeeklySpec, ZoneSpec,
+    ChannelSpec, Kind, LaneSpec, Network, NetworkSpec, ProcessSpec, ProductSpec, ResourceSpec, SiteSpec, SourceSpec,
+    StepSpec, WeeklySpec, ZoneSpec,
 };
+use crate::domain::offer::{Advertised, Expected, Offer, ZoneShare};
 use crate::domain::reservation::{Fingerprint, Reservation};
+use crate::domain::share::Share;
 use crate::domain::time::{Day, Moment, SECOND, Span};
 use crate::ledger::command::{Command, Outcome, Refusal};
 use crate::ledger::feed::{Change, Cursor, Entry, Snapshot, Subscriber};
@@ -155,7 +158,7 @@ fn bakery() -> Network {
             per_item: 0,
             transit_time: Ok(None),
         }],
-        ..NetworkSpec::default()
+        channels: vec![ChannelSpec { id: "web".into(), ..ChannelSpec::default() }],
     };
     Network::build(spec, BEGIN).expect("a network without faults")
 }
@@ -205,6 +208,11 @@ impl World {
         self.app.quote(&named(network), request, None).await
     }
 
+    async fn check_offer(&self, network: &str, give_up_at: Option<Instant>) -> Result<(), AppError> {
+        let request = CheckOfferRequest { offer: offer(), suppose: Vec::new() };
+        self.app.check_offer(&named(network), request, give_up_at).await.map(|_| ())
+    }
+
     /// Each call that takes nothing, and what it says.
     async fn reads(&self, network: &str) -> Vec<(&'static str, Result<(), AppError>)> {
         let id = &named(network);
@@ -217,6 +225,8 @@ impl World {
             ("list_promise_dates", self.app.list_promise_dates(id, &dates).map(|_| ())),
             ("list_buckets", self.app.list_buckets(id, &buckets).map(|_| ())),
             ("get_network", self.app.get_network(id).map(|_| ())),
+            ("check_offer", self.check_offer(network, None).await),
+            ("suggest_offers", self.app.suggest_offers(id, suggest(), None).await.map(|_| ())),
         ]
     }
 
@@ -242,12 +252,31 @@ impl World {
             delta: -1,
             reason: Arc::from(""),
         };
+        let allot = SetAllocationRequest {
+            request_id: None,
+            fingerprint: Fingerprint(4),
+            channel: Arc::from("web"),
+            resource: ResourceId::new("bench.work").expect("a name"),
+            start,
+            units: vec![1],
+            release_hours: 0,
+            most: None,
+        };
+        let approve = ApproveOfferRequest {
+            request_id: rid("a1"),
+            fingerprint: Fingerprint(5),
+            offer: offer(),
+            min_share: Share::ALL,
+            release_hours: 0,
+        };
         let apply = ApplyNetworkRequest { document: Arc::from(*b"new"), network: bakery(), validate_only: false };
         vec![
             ("hold", self.quote(network, Some("r2"), Some(Span::minutes(15))).await.map(|_| ())),
             ("amend", self.app.amend(id, amend, None).await.map(|_| ())),
             ("set_supply", self.app.set_supply(id, &[line], None).await.map(|_| ())),
             ("adjust_supply", self.app.adjust_supply(id, &adjust, None).await.map(|_| ())),
+            ("set_allocation", self.app.set_allocation(id, &allot, None).await.map(|_| ())),
+            ("approve_offer", self.app.approve_offer(id, approve, None).await.map(|_| ())),
             ("apply_network", self.app.apply_network(id, apply, BEGIN, None).await.map(|_| ())),
         ]
     }
@@ -272,6 +301,28 @@ fn ask(when: When) -> Ask {
         shipments: Shipments::Together,
         min_confidence: None,
     }
+}
+
+/// A cake a day for three days.
+fn offer() -> Offer {
+    let starts = Day::parse("2026-12-02").expect("a date");
+    Offer {
+        id: Arc::from("cakes"),
+        display_name: Arc::from(""),
+        lines: ask(When::Any).lines,
+        zones: vec![ZoneShare { zone: Arc::from("north"), billionths: 1_000_000_000 }],
+        service: None,
+        channel: None,
+        starts,
+        ends: starts + 2,
+        advertised: Advertised::WithinDays(2),
+        orders: Expected::Total(3),
+    }
+}
+
+fn suggest() -> SuggestOffersRequest {
+    let Offer { starts, ends, .. } = offer();
+    SuggestOffersRequest { starts, ends, zone: Arc::from("north"), within_days: 2, limit: 20 }
 }
 
 #[track_caller]
@@ -334,7 +385,7 @@ async fn what_takes_is_the_ledgers_to_refuse_while_reads_go_on() {
     world.goes_away();
     all_unavailable(world.takes("default").await);
     // A network can't be replaced by who does not know the present one.
-    let asked_for = ["hold", "amend", "set_supply", "adjust_supply"];
+    let asked_for = ["hold", "amend", "set_supply", "adjust_supply", "set_allocation", "approve_offer"];
     assert_eq!(world.ledger.asked.load(Ordering::SeqCst), asked_for.len());
     let named_quote = world.quote("default", Some("r1"), None).await.map(|_| ());
     assert_eq!(named_quote, Err(AppError::Unavailable), "whether its id is taken, only the store can tell");
@@ -360,6 +411,19 @@ async fn a_no_to_a_hold_rests_on_a_view_that_may_be_read() {
     world.clock.set(BEGIN.plus(Span::seconds(31)));
     let later = world.app.quote(&named("default"), request(), None).await.map(|_| ());
     assert_eq!(later, Err(AppError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_check_waits_for_its_turn_no_longer_than_its_caller_does() {
+    let world = World::new(STALE);
+    let turns = u32::try_from(world.app.checks.available_permits()).expect("few");
+    assert!(turns >= 1);
+    let busy = Arc::clone(&world.app.checks).acquire_many_owned(turns).await.expect("all turns");
+    let soon = Instant::now() + std::time::Duration::from_millis(20);
+    assert_eq!(world.check_offer("default", Some(soon)).await, Err(AppError::DeadlineExceeded));
+    assert!(world.quote("default", None, None).await.is_ok(), "quotes wait for no check");
+    drop(busy);
+    assert_eq!(world.check_offer("default", None).await, Ok(()));
 }
 
 #[tokio::test]

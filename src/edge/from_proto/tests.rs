@@ -296,6 +296,72 @@ fn adjustments_are_checked() {
     assert_eq!(paths(adjust_supply(v1::AdjustSupplyRequest { buckets: 10_001, ..good })), ["buckets"]);
 }
 
+fn good_offer() -> v1::Offer {
+    v1::Offer {
+        id: "black-friday-26".to_owned(),
+        display_name: "Cups \u{2013} half price".to_owned(),
+        lines: vec![line("mug", 2), line("cup", 1)],
+        zones: vec![
+            v1::ZoneShare { zone: "de".to_owned(), share: 0.7 },
+            v1::ZoneShare { zone: "south".to_owned(), share: 0.3 },
+        ],
+        service: "express".to_owned(),
+        channel: "web".to_owned(),
+        starts: "2026-11-27".to_owned(),
+        ends: "2026-11-29".to_owned(),
+        promise: Some(v1::offer::Promise::WithinDays(0)),
+        orders: vec![10, 0, 5],
+    }
+}
+
+#[test]
+fn an_offer_survives_the_way_there_and_back() {
+    for (promise, orders) in [
+        (v1::offer::Promise::WithinDays(400), vec![0, 0, 1]),
+        (v1::offer::Promise::Date("2026-11-27".to_owned()), vec![1_000_000_000]),
+    ] {
+        let message = v1::Offer { promise: Some(promise), orders, ..good_offer() };
+        let request = v1::CheckOfferRequest { offer: Some(message.clone()), suppose: vec![] };
+        assert_eq!(to_proto::offer(&check_offer(request).expect("a good offer").offer), message);
+    }
+    let of = |orders| {
+        let offer = v1::Offer { orders, ..good_offer() };
+        check_offer(v1::CheckOfferRequest { offer: Some(offer), suppose: vec![] }).expect("a good offer").offer
+    };
+    assert_eq!(of(vec![8]).orders_by_day(), [3, 3, 2], "rule 25");
+    assert_eq!(of(vec![1, 0, 0]).orders_by_day(), [1, 0, 0]);
+}
+
+#[test]
+fn an_approval_without_a_request_id_is_named_by_its_offer_and_shares_are_never_none() {
+    let request = |request_id: &str, min_share| v1::ApproveOfferRequest {
+        request_id: request_id.to_owned(),
+        offer: Some(good_offer()),
+        min_share,
+        release_hours: 8_784,
+    };
+    assert_eq!(approve_offer(request("", 0.0)).expect("good").request_id.as_str(), "black-friday-26");
+    assert_eq!(approve_offer(request("a1", 0.0)).expect("good").request_id.as_str(), "a1");
+    for (min_share, millionths) in [(0.0, 1_000_000), (1.0, 1_000_000), (0.25, 250_000), (1e-300, 1)] {
+        assert_eq!(approve_offer(request("a1", min_share)).expect("good").min_share.millionths(), millionths);
+    }
+    let one = approve_offer(request("a1", 0.5)).expect("good").fingerprint;
+    assert_ne!(approve_offer(request("a1", 0.6)).expect("good").fingerprint, one, "rule 20");
+}
+
+#[test]
+fn what_is_supposed_is_bounded() {
+    let suppose = |lines, buckets| {
+        let line =
+            v1::SupposedSupply { resource: "lej.pack".to_owned(), start: "2026-11-27".to_owned(), buckets, delta: -1 };
+        check_offer(v1::CheckOfferRequest { offer: Some(good_offer()), suppose: vec![line; lines] })
+    };
+    assert_eq!(suppose(1_000, 0).expect("good").suppose[999].buckets, 1);
+    assert!(suppose(10, 10_000).is_ok());
+    assert_eq!(paths(suppose(1_001, 1)), ["suppose"]);
+    assert_eq!(paths(suppose(11, 10_000)), ["suppose"]);
+}
+
 #[test]
 fn lists_are_of_one_thing() {
     let buckets = |resource: &str, site: &str, days| {
@@ -422,6 +488,15 @@ fn random_bytes_never_panic() {
         }
         if let Ok(message) = v1::SetSupplyRequest::decode(bytes) {
             let _ = set_supply(message);
+        }
+    });
+    let approval = v1::ApproveOfferRequest { offer: Some(good_offer()), min_share: 0.5, ..Default::default() };
+    crate::files::mutation::try_many("offers", 4_000, &approval.encode_to_vec(), |bytes| {
+        if let Ok(message) = v1::ApproveOfferRequest::decode(bytes) {
+            let _ = approve_offer(message);
+        }
+        if let Ok(message) = v1::SetAllocationRequest::decode(bytes) {
+            let _ = set_allocation(message);
         }
     });
     crate::files::mutation::try_many("networks", 4_000, &small_network().encode_to_vec(), |bytes| {
