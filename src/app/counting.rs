@@ -403,6 +403,7 @@ mod tests {
         let refused = locked(&counting.refused);
         assert!(refused.recent.len() + refused.before.len() <= MAX_REFUSED_IDS + 1);
         drop(refused);
+        sums(&counting);
         for i in 0..MAX_COUNTED + 10 {
             counting.count(&network, None, &ask(None), Day(i as i32), &answer(Verdict::Promised));
         }

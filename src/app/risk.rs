@@ -263,7 +263,7 @@ impl App {
     /// Reads the live reservations that draw on resources that the book does not know yet. It is true once the feed is read up to
     /// what is given back.
     async fn read_in(&self, network: &NetworkId, book: &mut Book) -> Result<Cursor, LedgerError> {
-        let resources = book.to_be_read();
+        let resources = book.take_unread();
         if !resources.is_empty() {
             self.list_into(network, book, false, resources).await?;
         }

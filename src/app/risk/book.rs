@@ -85,8 +85,8 @@ impl Book {
         }
     }
 
-    /// The resources whose live reservations are to be read, which counts as done by asking for it.
-    pub fn to_be_read(&mut self) -> Vec<ResourceId> {
+    /// Takes the resources whose live reservations are to be read, which counts as done from then on.
+    pub fn take_unread(&mut self) -> Vec<ResourceId> {
         std::mem::take(&mut self.unread).into_iter().map(|at| self.network.resource(at).id.clone()).collect()
     }
 
