@@ -116,7 +116,7 @@ fn planner(c: &mut Criterion) {
         let ask = ask(when);
         quotes.bench_function(name, |b| {
             b.iter(|| {
-                let resolved = resolve(&network, black_box(&ask)).expect("all names known");
+                let resolved = resolve(&network, black_box(&ask), |_| false).expect("all names known");
                 quote(&network, &levels[..], &resolved, NOW, NOW, detail)
             });
         });
@@ -125,7 +125,7 @@ fn planner(c: &mut Criterion) {
     let mut pickers = c.benchmark_group("dates_30_days");
     for (name, full) in [("free", 0), ("10_days_full", 10)] {
         let levels = levels(&network, full);
-        let resolved = resolve(&network, &ask(When::Any)).expect("all names known");
+        let resolved = resolve(&network, &ask(When::Any), |_| false).expect("all names known");
         pickers.bench_function(name, |b| {
             b.iter(|| dates(&network, &levels[..], black_box(&resolved), None, 30, NOW));
         });
