@@ -215,9 +215,9 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             if let Some(bucket) = found {
                 let units = self.lane_units(at, lane, quantity, bucket);
                 if units > 0 && !self.unlimited {
-                    if self.notes.is_some() {
-                        let slack = self.free(slot, bucket) - units;
-                        self.notes.as_mut().expect("just seen").slacks.push((slot as u32, bucket, slack));
+                    let slack = if self.notes.is_some() { self.free(slot, bucket) - units } else { 0 };
+                    if let Some(notes) = &mut self.notes {
+                        notes.slacks.push((slot as u32, bucket, slack));
                     }
                     self.overlay.take(slot as u32, bucket, units);
                 }

@@ -178,7 +178,7 @@ impl ResolvedAsk {
         let service = self.service.clone();
         let ask =
             ResolvedAsk::new(network, products, self.zone, self.when, service, self.shipments, self.pools.clone());
-        ask.as_sure_as(self)
+        ask.with_record_of(self)
     }
 
     /// The same ask by a service; none: by any.
@@ -186,11 +186,11 @@ impl ResolvedAsk {
         let products = self.products();
         let ask =
             ResolvedAsk::new(network, &products, self.zone, self.when, service, self.shipments, self.pools.clone());
-        ask.as_sure_as(self)
+        ask.with_record_of(self)
     }
 
     /// By the same record as another ask to the same zone.
-    fn as_sure_as(mut self, other: &ResolvedAsk) -> ResolvedAsk {
+    fn with_record_of(mut self, other: &ResolvedAsk) -> ResolvedAsk {
         self.min_confidence = other.min_confidence;
         match &other.sure {
             Some(sure) => self.with_record(Arc::clone(sure)),

@@ -72,7 +72,7 @@ pub fn suggest<A: Availability + ?Sized>(
             let mut board = Board::new(network, availability, vec![ask], &[], now);
             // One that can't keep as many as the last of those that are told needs no closer look.
             let least = if best.len() >= limit { best[limit - 1].0.orders } else { 1 };
-            let found = most(&mut board, least, advertised, &of_total);
+            let found = most(&mut board, least, advertised, of_total);
             planned += board.planned;
             found
         });
