@@ -68,6 +68,13 @@ impl TestServer {
         Self::serving(Ready::on(ledger, config).await.expect("it opens"), clock).await
     }
 
+    /// With [`shop`], on a ledger that was opened with the test's own clock.
+    pub async fn on_with(ledger: Arc<dyn Ledger>, clock: Arc<ManualClock>) -> TestServer {
+        let (_, mut config) = Self::configured();
+        (config.network, config.clock) = (Some(shop()), clock.clone());
+        Self::serving(Ready::on(ledger, config).await.expect("it opens"), clock).await
+    }
+
     fn configured() -> (Arc<ManualClock>, Config) {
         let clock = Arc::new(ManualClock::at(at(BEGIN)));
         let config = Config {
