@@ -9,7 +9,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use surety::clock::SystemClock;
+use surety::clock::{Clock, SystemClock};
 use surety::domain::draw::Pool;
 use surety::domain::id::NetworkId;
 use surety::domain::reservation::{Reservation, State};
@@ -184,12 +184,23 @@ impl Acknowledged {
             };
             assert!(right, "{id} was acknowledged as {word}, but is {state:?}");
         }
-        let all = everything(&ledger, &ReservationFilter::default()).await;
-        let tallies = ledger.tallies(&default(), "").await.expect("it answers");
+        // Holds go on ending while it is looked at: what is compared was read while none did, nor was due.
+        let (all, tallies, listed) = loop {
+            let ticked = SystemClock::new().now();
+            ledger.execute(&default(), Command::Tick, None).await.expect("it answers");
+            let all = everything(&ledger, &ReservationFilter::default()).await;
+            let tallies = ledger.tallies(&default(), "").await.expect("it answers");
+            let at_risk = ReservationFilter { at_risk: true, ..ReservationFilter::default() };
+            let listed = everything(&ledger, &at_risk).await;
+            let ended_since =
+                all.iter().any(|r| r.state == State::Expired && r.ended_at.is_some_and(|at| at >= ticked));
+            if !ended_since && everything(&ledger, &ReservationFilter::default()).await == all {
+                break (all, tallies, listed);
+            }
+        };
         let tallies = summed(tallies.iter().map(|(name, sum)| (name, *sum)));
         assert_eq!(tallies, tallies_of(all.iter().map(|r| &**r)), "counted with what was made, and not without");
         let at_risk: Vec<_> = all.into_iter().filter(|r| r.at_risk).collect();
-        let listed = everything(&ledger, &ReservationFilter { at_risk: true, ..ReservationFilter::default() }).await;
         assert_eq!(listed, at_risk);
         let drifts = ledger.audit(&default()).await.expect("it answers");
         assert!(drifts.is_empty(), "{drifts:#?}");
