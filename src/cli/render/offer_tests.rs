@@ -58,7 +58,7 @@ fn short() -> v1::OfferReport {
         days: vec![
             day("2026-11-27", 1_000, 1_000, "2026-11-30", ""),
             day("2026-11-28", 600, 205, "2026-12-03", "lej.pack"),
-            day("2026-11-29", 10, 0, "", "lej.pack"),
+            day("2026-11-29", 10, 0, "", ""),
         ],
         shortfalls: vec![
             v1::Shortfall {
@@ -98,7 +98,7 @@ Not all of it: 1,205 of 1,610 orders can be kept (74.8 %)
   ORDERED          ASKED   KEPT                                  LAST ARRIVAL     RAN OUT FIRST
   Fri 27 Nov 2026  1,000  1,000  ██████████████████████████████  Mon 30 Nov 2026
   Sat 28 Nov 2026    600    205  ██████░░░░░░░░░░░░              Thu 3 Dec 2026   lej.pack
-  Sun 29 Nov 2026     10      0  ░                               beyond the plan  lej.pack
+  Sun 29 Nov 2026     10      0  ░                               beyond the plan  time
 To keep all of it, operations would have to add:
   1,250 units of lej.pack from Sat 28 Nov 2026 to Mon 30 Nov 2026, 900 of them in the worst bucket
   1 unit of lej.van on Mon 30 Nov 2026

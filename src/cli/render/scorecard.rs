@@ -25,8 +25,9 @@ pub fn scorecard(request: &v1::GetScorecardRequest, card: &v1::GetScorecardRespo
     );
     fact(&mut text, "Asked", &some(card.quotes, answers, quotes));
     let held = counted_of(card.held, "time", "times");
+    let became = if card.confirmed == 1 { "became an order" } else { "became orders" };
     let taken = format!(
-        "{held}; {} became orders ({} of them), {} expired, {} released",
+        "{held}; {} {became} ({} of them), {} expired, {} released",
         grouped(card.confirmed),
         percent(card.conversion),
         grouped(card.expired),
@@ -96,7 +97,9 @@ pub fn suggestions(request: &v1::SuggestOffersRequest, answer: &v1::SuggestOffer
     let mut table = Table::new(&["SKU", ">ORDERS", ">A DAY, AT LEAST", ">AT MOST", "LIMITED BY"]);
     let mut by_time = false;
     for one in &answer.suggestions {
-        let (least, most) = (one.orders_by_day.iter().min(), one.orders_by_day.iter().max());
+        // Days that are over have no orders, and come first.
+        let of_days = one.orders_by_day.iter().skip_while(|&&orders| orders == 0);
+        let (least, most) = (of_days.clone().min(), of_days.max());
         let number = |n: Option<&i64>| n.map_or_else(String::new, |n| grouped(*n));
         let limit = if one.bottleneck.is_empty() { too_late(request, one, times) } else { None };
         by_time |= limit.is_some();
