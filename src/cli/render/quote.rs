@@ -37,13 +37,20 @@ pub fn answer(ask: Option<&v1::Ask>, answer: &v1::QuoteResponse, times: &Times, 
             Some(asked) => writeln!(text, "{} {asked}. The earliest is {arrival}", paint(WARN, "Not")),
             None => writeln!(text, "{} arrives {arrival}", paint(WARN, "Later:")),
         },
-        v1::Verdict::Unavailable => match &asked {
-            Some(asked) => {
-                let no = paint(BAD, "No:");
-                writeln!(text, "{no} it can't be promised {asked}, nor later within the planned horizon")
+        v1::Verdict::Unavailable => {
+            let no = paint(BAD, "No:");
+            // Capacity there may be: how sure it must be is asked, too.
+            let sure = match ask.and_then(|ask| ask.min_confidence) {
+                Some(share) => format!(" with a confidence of {}", percent(share)),
+                None => String::new(),
+            };
+            match &asked {
+                Some(asked) => {
+                    writeln!(text, "{no} it can't be promised {asked}{sure}, nor later within the planned horizon")
+                }
+                None => writeln!(text, "{no} it can't be promised{sure} within the planned horizon"),
             }
-            None => writeln!(text, "{} it can't be promised within the planned horizon", paint(BAD, "No:")),
-        },
+        }
         v1::Verdict::Unspecified => {
             writeln!(text, "{} the server's verdict ({}) is not known to this version", paint(BAD, "?"), answer.verdict)
         }
