@@ -68,7 +68,7 @@ pub async fn run(args: &AdjustArgs, console: &mut Console<'_>) -> Result<Exit, F
     if caller.json {
         console.print_json(&answer)?;
     } else {
-        console.print(&render::plan::adjusted(&answer, &caller.times))?;
+        console.print(&render::plan::adjusted(&request, &answer, &caller.times))?;
     }
     Ok(Exit::Done)
 }

@@ -305,9 +305,11 @@ impl OperationsService for Fake {
         self.see("reservations", &request);
         let request = request.into_inner();
         let from: usize = request.page_token.parse().unwrap_or(0);
-        let to = (from + usize::try_from(request.page_size).unwrap().min(100)).min(250);
+        // Nothing is at risk.
+        let all = if request.at_risk { 0 } else { 250 };
+        let to = (from + usize::try_from(request.page_size).unwrap().min(100)).min(all);
         let reservations = (from..to).map(|i| v1::Reservation { id: format!("r{i}"), ..Default::default() }).collect();
-        let next_page_token = if to < 250 { to.to_string() } else { String::new() };
+        let next_page_token = if to < all { to.to_string() } else { String::new() };
         Ok(Response::new(v1::ListReservationsResponse { reservations, next_page_token }))
     }
 

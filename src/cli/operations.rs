@@ -1,15 +1,17 @@
 //! `surety allocate`, `repromise` and `fix`: what is set aside for channels, and what becomes of promises that are at risk.
 
+use std::collections::HashSet;
+
 use clap::Args;
 
-use super::client::{ClientArgs, Patience};
+use super::client::{Caller, ClientArgs, Patience};
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
 use super::offer::{release_hours, request_id};
 use super::{render, values};
 use crate::app::request::Start;
 use crate::domain::faults::Faults;
-use crate::domain::limits::{MAX_ADJUSTED_BUCKETS, MAX_REPROMISED, MAX_UNITS};
+use crate::domain::limits::{MAX_ADJUSTED_BUCKETS, MAX_PAGE_SIZE, MAX_REPROMISED, MAX_UNITS};
 use crate::proto::v1;
 
 /// Options of `surety allocate`.
@@ -198,12 +200,32 @@ pub async fn repromise(args: &RepromiseArgs, console: &mut Console<'_>) -> Resul
     let mut client = caller.operations().await?;
     let answer = client.repromise(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
+    let others = if args.ids.is_empty() { passed_over(&caller, &answer).await? } else { Vec::new() };
     if caller.json {
         console.print_json(&answer)?;
     } else {
-        console.print(&render::operations::repromised(&answer, args.dry_run, &caller.times))?;
+        console.print(&render::operations::repromised(&answer, &others, args.dry_run, &caller.times))?;
     }
-    Ok(if answer.still_at_risk > 0 { Exit::No } else { Exit::Done })
+    Ok(if answer.still_at_risk > 0 || !others.is_empty() { Exit::No } else { Exit::Done })
+}
+
+/// Reservations at risk that were not looked at: fixed ones, and those beyond the limit.
+async fn passed_over(caller: &Caller, answer: &v1::RepromiseResponse) -> Result<Vec<v1::Reservation>, Failure> {
+    let seen: HashSet<&str> = answer.repromised.iter().map(|one| one.id.as_str()).collect();
+    let mut client = caller.operations().await?;
+    let mut others = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request =
+            v1::ListReservationsRequest { page_size: MAX_PAGE_SIZE, page_token, at_risk: true, ..Default::default() };
+        let page = client.list_reservations(caller.request(request)).await;
+        let page = page.map_err(|status| caller.failure(&status))?.into_inner();
+        others.extend(page.reservations.into_iter().filter(|reservation| !seen.contains(reservation.id.as_str())));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(others);
+        }
+    }
 }
 
 /// Fixes a reservation's date, or no longer.

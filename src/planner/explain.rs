@@ -31,7 +31,12 @@ pub(super) fn short(resource: &Resource, given: Given, first: i32, last: i32, wa
         return format!("Not enough {name} by {}: {wanted} needed, {left} left{unit}", date(to));
     }
     let when = if !bucketing.is_days() && from == to {
-        format!("on {} from {} to {}", date(from), bucketing.time_of(first), bucketing.time_of(last + 1))
+        let (begin, end) = (bucketing.time_of(first).to_string(), bucketing.time_of(last + 1).to_string());
+        match (begin.as_str(), end.as_str()) {
+            ("00:00", "00:00") => format!("on {}", date(from)),
+            (begin, "00:00") => format!("on {} from {begin} to 24:00", date(from)),
+            (begin, end) => format!("on {} from {begin} to {end}", date(from)),
+        }
     } else if from == to {
         format!("on {}", date(from))
     } else {
@@ -111,7 +116,12 @@ pub(super) fn no_honest_date(site: &str, zone: &str, service: &str, kept: &Kept,
     };
     let known = kept.known();
     if !kept.is_enough() {
-        return format!("No honest date: {known} promises {way} are on record, {MIN_COMPARABLE} are needed to tell");
+        let known = match known {
+            0 => format!("no promises {way} are on record yet"),
+            1 => format!("1 promise {way} is on record"),
+            n => format!("{n} promises {way} are on record"),
+        };
+        return format!("No honest date: {known}, {MIN_COMPARABLE} are needed to tell");
     }
     let days = if moves { MAX_DAYS_LATE - 1 } else { 0 };
     let share = percent(Share::of(kept.within(days), known));

@@ -32,6 +32,16 @@ fn checkout() {
     play("docs/checkout.md");
 }
 
+#[test]
+fn marketing() {
+    play("docs/marketing.md");
+}
+
+#[test]
+fn operations() {
+    play("docs/operations.md");
+}
+
 /// What a tour is made of.
 enum Part {
     /// Prose and blocks of other kinds, as they stand.
@@ -68,6 +78,15 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
+/// The words of a command; spaces between quotation marks part none.
+fn words(line: &str) -> Vec<String> {
+    let parted = line.split('"').enumerate().flat_map(|(i, part)| match i % 2 {
+        0 => part.split_whitespace().collect(),
+        _ => vec![part],
+    });
+    parted.map(str::to_owned).collect()
+}
+
 /// A server that ends with the tour.
 struct Server {
     child: Child,
@@ -90,7 +109,8 @@ struct Tour {
 impl Tour {
     /// What a command answers; nothing, if it is one that is only done.
     fn type_in(&mut self, line: &str) -> Option<String> {
-        let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).take_while(|word| *word != "#").collect();
         match words.as_slice() {
             ["export", assignment] => {
                 let (name, value) = assignment.split_once('=').expect("an export assigns");
@@ -152,7 +172,9 @@ fn play(document: &str) {
                 if settled(&answer) != settled(&expected) {
                     let _infallible = write!(differences, "\n{typed}\n--- is told\n{expected}--- comes out\n{answer}");
                 }
-                told += &format!("{fence}\n{answer}```\n");
+                // What comes to the same stays as it is told.
+                let told_of_it = if settled(&answer) == settled(&expected) { &expected } else { &answer };
+                told += &format!("{fence}\n{told_of_it}```\n");
             }
         }
     }
@@ -164,15 +186,41 @@ fn play(document: &str) {
     }
 }
 
-/// What does not depend on how fast the tour is played: countdowns and instants of the clock are left out.
+/// What does not depend on how fast the tour is played: countdowns and instants of the clock are left out, times of day are
+/// rounded down to five minutes, and columns may be as wide as they like.
 fn settled(text: &str) -> String {
     let of_the_clock = ["\"asOf\": ", "\"createdAt\": ", "\"expiresAt\": "];
     let line = |line: &str| match line.split_once("within ") {
         _ if of_the_clock.iter().any(|name| line.trim_start().starts_with(name)) => line.split(':').take(1).collect(),
-        Some((before, after)) if after.trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
+        Some((before, after))
+            if line.trim_start().starts_with("Order within ")
+                && after.trim_start().starts_with(|c: char| c.is_ascii_digit()) =>
+        {
             format!("{before}within{}", after.find(", before").map_or("", |at| &after[at..]))
         }
-        _ => line.trim_end().to_owned(),
+        _ => narrow(line),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A line whose columns are two spaces apart, and whose times of day have no seconds.
+fn narrow(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let columns = line.trim().split("  ").map(str::trim).filter(|column| !column.is_empty());
+    let columns = columns.map(|column| column.split(' ').map(without_seconds).collect::<Vec<_>>().join(" "));
+    format!("{:indent$}{}", "", columns.collect::<Vec<_>>().join("  "))
+}
+
+/// "09:03:01," is "09:00,"; other words stay.
+fn without_seconds(word: &str) -> String {
+    let (time, mark) = word.strip_suffix(',').map_or((word, ""), |time| (time, ","));
+    let parts: Vec<&str> = time.split(':').collect();
+    let two_digits = |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    match (parts.as_slice(), parts.iter().all(two_digits)) {
+        ([hour, minute, ..], true) if parts.len() <= 3 => {
+            let minute: u32 = minute.parse().expect("two digits are a number");
+            format!("{hour}:{:02}{mark}", minute - minute % 5)
+        }
+        _ => word.to_owned(),
+    }
 }

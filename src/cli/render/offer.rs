@@ -95,6 +95,11 @@ fn days(report: &v1::OfferReport, times: &Times) -> String {
         } else {
             Some(WARN)
         };
+        // No capacity is short, and yet it comes too late: what was missing is time.
+        let ran_out = match day.bottleneck.as_str() {
+            "" if day.deliverable < day.asked => "time".to_owned(),
+            resource => resource.to_owned(),
+        };
         table.row(
             vec![
                 times.day(&day.date),
@@ -102,7 +107,7 @@ fn days(report: &v1::OfferReport, times: &Times) -> String {
                 grouped(day.deliverable),
                 bar(day.deliverable, day.asked, most),
                 last,
-                day.bottleneck.clone(),
+                ran_out,
             ],
             style,
         );

@@ -58,7 +58,7 @@ fn short() -> v1::OfferReport {
         days: vec![
             day("2026-11-27", 1_000, 1_000, "2026-11-30", ""),
             day("2026-11-28", 600, 205, "2026-12-03", "lej.pack"),
-            day("2026-11-29", 10, 0, "", "lej.pack"),
+            day("2026-11-29", 10, 0, "", ""),
         ],
         shortfalls: vec![
             v1::Shortfall {
@@ -98,7 +98,7 @@ Not all of it: 1,205 of 1,610 orders can be kept (74.8 %)
   ORDERED          ASKED   KEPT                                  LAST ARRIVAL     RAN OUT FIRST
   Fri 27 Nov 2026  1,000  1,000  ██████████████████████████████  Mon 30 Nov 2026
   Sat 28 Nov 2026    600    205  ██████░░░░░░░░░░░░              Thu 3 Dec 2026   lej.pack
-  Sun 29 Nov 2026     10      0  ░                               beyond the plan  lej.pack
+  Sun 29 Nov 2026     10      0  ░                               beyond the plan  time
 To keep all of it, operations would have to add:
   1,250 units of lej.pack from Sat 28 Nov 2026 to Mon 30 Nov 2026, 900 of them in the worst bucket
   1 unit of lej.van on Mon 30 Nov 2026
@@ -268,6 +268,27 @@ What was asked and refused, by what was missing:
 }
 
 #[test]
+fn of_nothing_nothing_is_said() {
+    let request = v1::GetScorecardRequest {
+        from: "2026-11-27".to_owned(),
+        to: "2026-11-27".to_owned(),
+        channel: String::new(),
+        offer: String::new(),
+    };
+    check(
+        &scorecard::scorecard(&request, &v1::GetScorecardResponse::default(), &berlin()),
+        "\
+What was promised for Fri 27 Nov 2026
+  Asked         0 times
+  Held          0 times
+  Delivered     0 orders
+  Re-promised   0 times
+  Now           0 promises at risk, 0 in the backlog, whatever their date
+",
+    );
+}
+
+#[test]
 fn what_could_be_offered() {
     let request = v1::SuggestOffersRequest {
         starts: "2026-11-27".to_owned(),
@@ -293,6 +314,27 @@ Each by itself: products share what they are made with.
     );
     check(
         &scorecard::suggestions(&request, &v1::SuggestOffersResponse::default(), &berlin()),
-        "No: nothing could be promised to de-south within 3 days, ordered from Fri 27 Nov 2026 to Sun 29 Nov 2026\n",
+        "\
+No: of no product could an order of the first day be kept, to de-south within 3 days, ordered from Fri 27 Nov 2026 to Sun 29 Nov 2026
+An offer has orders on each of its days: begin on another day, or allow more days for the delivery.
+",
+    );
+    // Nothing ordered on Sunday arrives in time; Thursday is over.
+    let request = v1::SuggestOffersRequest { starts: "2026-11-26".to_owned(), ..request };
+    let bounded = v1::Suggestion {
+        sku: "mug-engraved".to_owned(),
+        orders: 2,
+        orders_by_day: vec![0, 1, 1, 0],
+        bottleneck: String::new(),
+    };
+    check(
+        &scorecard::suggestions(&request, &v1::SuggestOffersResponse { suggestions: vec![bounded] }, &berlin()),
+        "\
+Orders of one item that could all be kept to de-south within 3 days, ordered from Thu 26 Nov 2026 to Sun 29 Nov 2026:
+  SKU           ORDERS  A DAY, AT LEAST  AT MOST  LIMITED BY
+  mug-engraved       2                0        1  time, on Sun 29 Nov 2026
+Each by itself: products share what they are made with.
+Orders are spread evenly over the days: one whose orders come too late bounds them all.
+",
     );
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::times::Times;
-use super::{BAD, GOOD, Table, WARN, counted_of, grouped, paint, plan};
+use super::{BAD, GOOD, Table, WARN, counted, counted_of, grouped, paint, plan};
 use crate::proto::v1;
 
 /// Part of a resource was set aside.
@@ -11,20 +11,24 @@ pub fn allocated(request: &v1::SetAllocationRequest, answer: &v1::SetAllocationR
     let buckets = counted_of(i64::try_from(answer.buckets.len()).unwrap_or(0), "bucket", "buckets");
     let set: i64 = request.units.iter().sum();
     let most = if request.max_units.is_empty() { "without a maximum" } else { "with a maximum" };
-    let head = format!(
-        "{} {} of {} are kept for {} in {buckets}, {most}; what is left goes back {} before a bucket begins\n",
-        paint(GOOD, "Done:"),
-        counted_of(set, "unit", "units"),
-        request.resource,
-        request.channel,
-        counted_of(request.release_hours.into(), "hour", "hours"),
-    );
+    let (resource, channel) = (&request.resource, &request.channel);
+    let what = if set > 0 {
+        let hours = counted_of(request.release_hours.into(), "hour", "hours");
+        let set = counted_of(set, "unit", "units");
+        format!(
+            "{set} of {resource} are kept for {channel} in {buckets}, {most}; what is left goes back {hours} before a bucket begins"
+        )
+    } else {
+        format!("nothing of {resource} is kept for {channel} in {buckets}, {most}")
+    };
+    let head = format!("{} {what}\n", paint(GOOD, "Done:"));
     format!("{head}{}{}\n", plan::shares(&answer.buckets, times), times.footer())
 }
 
 /// Reservations at risk were given new dates, or would be.
-pub fn repromised(answer: &v1::RepromiseResponse, dry_run: bool, times: &Times) -> String {
-    if answer.repromised.is_empty() && answer.still_at_risk == 0 {
+/// `others` are at risk, too, and were passed over.
+pub fn repromised(answer: &v1::RepromiseResponse, others: &[v1::Reservation], dry_run: bool, times: &Times) -> String {
+    if answer.repromised.is_empty() && answer.still_at_risk == 0 && others.is_empty() {
         return format!("{} no promise is at risk\n", paint(GOOD, "Nothing to do:"));
     }
     let mut table = Table::new(&["ID", "REFERENCE", "PROMISED", "NOW", ""]);
@@ -40,13 +44,24 @@ pub fn repromised(answer: &v1::RepromiseResponse, dry_run: bool, times: &Times) 
     let mut text = if table.is_empty() { String::new() } else { table.text("") };
     let (kept, moved) = (grouped(answer.kept), grouped(answer.moved));
     let head = if dry_run { "Would be:" } else { "Done:" };
-    let still = match answer.still_at_risk {
+    let at_risk = answer.still_at_risk + i64::try_from(others.len()).unwrap_or(i64::MAX);
+    let still = match at_risk {
         0 => "none stays at risk".to_owned(),
         1 => paint(BAD, "1 stays at risk"),
         n => paint(BAD, &format!("{} stay at risk", grouped(n))),
     };
-    let style = if answer.still_at_risk > 0 { WARN } else { GOOD };
+    let style = if at_risk > 0 { WARN } else { GOOD };
     let _ = writeln!(text, "{} {kept} kept on their date, {moved} moved, {still}", paint(style, head));
+    let fixed = others.iter().filter(|one| one.fixed).count() as u64;
+    let beyond = others.len() as u64 - fixed;
+    if fixed > 0 {
+        let fixed = counted(fixed, "promise at risk is fixed", "promises at risk are fixed");
+        let _ = writeln!(text, "{fixed}; `surety repromise ID` moves what is named");
+    }
+    if beyond > 0 {
+        let beyond = counted(beyond, "promise at risk was", "promises at risk were");
+        let _ = writeln!(text, "{beyond} not looked at; --limit says how many are");
+    }
     if dry_run {
         text.push_str("Nothing was changed.\n");
     }

@@ -60,6 +60,38 @@ Times are in Europe/Berlin.
 }
 
 #[test]
+fn a_change_of_the_plan_says_what_it_leaves_uncovered() {
+    let request = v1::AdjustSupplyRequest {
+        resource: "lej.pack".to_owned(),
+        start: "2026-12-01".to_owned(),
+        buckets: 1,
+        delta: -1_000,
+        reason: "line 2 down".to_owned(),
+        ..Default::default()
+    };
+    let short =
+        v1::Bucket { supply: 400, held: 0, available: -70, pools: Vec::new(), channels: Vec::new(), ..bucket() };
+    let answer = v1::AdjustSupplyResponse { buckets: vec![short.clone()], reservations_at_risk: 0 };
+    check(
+        &plan::adjusted(&request, &answer, &berlin()),
+        "\
+Done: 1,000 units less of lej.pack in 1 bucket (line 2 down)
+RESOURCE  WHEN            SUPPLY  CONFIRMED  SET ASIDE  FREE   TAKEN
+lej.pack  Tue 1 Dec 2026     400        300        170   -70  75.0 %
+Times are in Europe/Berlin.
+70 units short of what is promised or set aside
+",
+    );
+    let request = v1::AdjustSupplyRequest { delta: 1, reason: String::new(), ..request };
+    let answer = v1::AdjustSupplyResponse { buckets: vec![short.clone(), short], reservations_at_risk: 1 };
+    let text = strip_str(&plan::adjusted(&request, &answer, &berlin())).to_string();
+    assert!(text.starts_with("Done: 1 unit more of lej.pack in each of 2 buckets\n"), "{text}");
+    let end = "140 units short of what is promised or set aside\n\
+               1 reservation is at risk by this; `surety repromise --dry-run` shows what can be done\n";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
 fn an_allocation_shows_what_came_of_it() {
     let request = v1::SetAllocationRequest {
         channel: "vip".to_owned(),
@@ -74,6 +106,9 @@ fn an_allocation_shows_what_came_of_it() {
     let head = "Done: 100 units of lej.pack are kept for vip in 1 bucket, with a maximum; what is left goes back 24 hours before a \
                 bucket begins\nSet aside:\n";
     assert!(text.starts_with(head), "{text}");
+    let text = operations::allocated(&v1::SetAllocationRequest { units: vec![0], ..request }, &answer, &berlin());
+    let head = "Done: nothing of lej.pack is kept for vip in 1 bucket, with a maximum\nSet aside:\n";
+    assert!(strip_str(&text).to_string().starts_with(head), "{text}");
 }
 
 #[test]
@@ -91,7 +126,7 @@ fn promises_are_moved_or_kept_or_stay_at_risk() {
         still_at_risk: 1,
     };
     check(
-        &operations::repromised(&answer, true, &berlin()),
+        &operations::repromised(&answer, &[], true, &berlin()),
         "\
 ID  REFERENCE  PROMISED        NOW
 a   order-a    Thu 3 Dec 2026  Thu 3 Dec 2026  kept
@@ -102,7 +137,16 @@ Nothing was changed.
 ",
     );
     let none = v1::RepromiseResponse::default();
-    check(&operations::repromised(&none, false, &berlin()), "Nothing to do: no promise is at risk\n");
+    check(&operations::repromised(&none, &[], false, &berlin()), "Nothing to do: no promise is at risk\n");
+    let others = [true, true, false].map(|fixed| v1::Reservation { fixed, ..Default::default() });
+    check(
+        &operations::repromised(&none, &others, false, &berlin()),
+        "\
+Done: 0 kept on their date, 0 moved, 3 stay at risk
+2 promises at risk are fixed; `surety repromise ID` moves what is named
+1 promise at risk was not looked at; --limit says how many are
+",
+    );
 }
 
 #[test]

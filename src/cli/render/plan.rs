@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::times::Times;
-use super::{BAD, FAINT, GOOD, Table, WARN, counted, grouped, paint, percent};
+use super::{BAD, FAINT, GOOD, Table, WARN, counted, counted_of, grouped, paint, percent};
 use crate::cli::plan_changes::ResourceChanges;
 use crate::proto::v1;
 
@@ -131,7 +131,8 @@ pub(super) fn shares(buckets: &[v1::Bucket], times: &Times) -> String {
     let mut channels = Table::new(&["RESOURCE", "WHEN", "CHANNEL", ">DRAWN", ">AT MOST"]);
     for bucket in buckets {
         let when = period(bucket, times);
-        for pool in &bucket.pools {
+        // Pools that gave everything back say nothing.
+        for pool in bucket.pools.iter().filter(|pool| pool.units != 0 || pool.left != 0) {
             let back = pool.release_at.as_ref().map_or_else(String::new, |at| times.moment(at));
             let cells = vec![
                 bucket.resource.clone(),
@@ -170,9 +171,24 @@ fn period(bucket: &v1::Bucket, times: &Times) -> String {
 }
 
 /// The plan was changed.
-pub fn adjusted(answer: &v1::AdjustSupplyResponse, times: &Times) -> String {
-    let listed = v1::ListBucketsResponse { buckets: answer.buckets.clone() };
-    let mut text = buckets(&listed, times);
+pub fn adjusted(request: &v1::AdjustSupplyRequest, answer: &v1::AdjustSupplyResponse, times: &Times) -> String {
+    let more = if request.delta < 0 { "less" } else { "more" };
+    let units = i64::try_from(request.delta.unsigned_abs()).unwrap_or(i64::MAX);
+    let each = if answer.buckets.len() > 1 { "each of " } else { "" };
+    let reason = if request.reason.is_empty() { String::new() } else { format!(" ({})", request.reason) };
+    let mut text = format!(
+        "{} {} {more} of {} in {each}{}{reason}\n",
+        paint(GOOD, "Done:"),
+        counted_of(units, "unit", "units"),
+        request.resource,
+        counted(answer.buckets.len() as u64, "bucket", "buckets")
+    );
+    text.push_str(&buckets(&v1::ListBucketsResponse { buckets: answer.buckets.clone() }, times));
+    let short: i64 = answer.buckets.iter().map(|bucket| bucket.available.min(0).saturating_neg()).sum();
+    if short > 0 {
+        let warning = format!("{} short of what is promised or set aside", counted_of(short, "unit", "units"));
+        let _ = writeln!(text, "{}", paint(WARN, &warning));
+    }
     if answer.reservations_at_risk > 0 {
         let at_risk =
             counted(u64::try_from(answer.reservations_at_risk).unwrap_or(0), "reservation is", "reservations are");

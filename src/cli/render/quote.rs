@@ -37,13 +37,20 @@ pub fn answer(ask: Option<&v1::Ask>, answer: &v1::QuoteResponse, times: &Times, 
             Some(asked) => writeln!(text, "{} {asked}. The earliest is {arrival}", paint(WARN, "Not")),
             None => writeln!(text, "{} arrives {arrival}", paint(WARN, "Later:")),
         },
-        v1::Verdict::Unavailable => match &asked {
-            Some(asked) => {
-                let no = paint(BAD, "No:");
-                writeln!(text, "{no} it can't be promised {asked}, nor later within the planned horizon")
+        v1::Verdict::Unavailable => {
+            let no = paint(BAD, "No:");
+            // Capacity there may be: how sure it must be is asked, too.
+            let sure = match ask.and_then(|ask| ask.min_confidence) {
+                Some(share) => format!(" with a confidence of {}", percent(share)),
+                None => String::new(),
+            };
+            match &asked {
+                Some(asked) => {
+                    writeln!(text, "{no} it can't be promised {asked}{sure}, nor later within the planned horizon")
+                }
+                None => writeln!(text, "{no} it can't be promised{sure} within the planned horizon"),
             }
-            None => writeln!(text, "{} it can't be promised within the planned horizon", paint(BAD, "No:")),
-        },
+        }
         v1::Verdict::Unspecified => {
             writeln!(text, "{} the server's verdict ({}) is not known to this version", paint(BAD, "?"), answer.verdict)
         }
@@ -138,6 +145,25 @@ fn why_not(bottlenecks: &[v1::Bottleneck], asked: Option<&str>, times: &Times) -
     text
 }
 
+/// What comes on the same day, added up.
+fn by_day(shipments: &[v1::Shipment]) -> Vec<(&str, Vec<v1::Line>)> {
+    let mut days: Vec<(&str, Vec<v1::Line>)> = Vec::new();
+    for shipment in shipments {
+        let at = days.iter().position(|(date, _)| *date == shipment.date).unwrap_or_else(|| {
+            days.push((&shipment.date, Vec::new()));
+            days.len() - 1
+        });
+        let of_day = &mut days[at].1;
+        for line in &shipment.lines {
+            match of_day.iter_mut().find(|before| before.sku == line.sku) {
+                Some(before) => before.quantity = before.quantity.saturating_add(line.quantity),
+                None => of_day.push(line.clone()),
+            }
+        }
+    }
+    days
+}
+
 /// What can be had instead.
 fn instead(alternatives: &[v1::Alternative], asked: Option<&str>, times: &Times) -> String {
     use v1::alternative::Kind;
@@ -156,7 +182,8 @@ fn instead(alternatives: &[v1::Alternative], asked: Option<&str>, times: &Times)
         if alternative.kind() == Kind::Split
             && let Some(promise) = promise
         {
-            let parts = promise.shipments.iter().map(|s| format!("{} {}", lines(&s.lines), times.day(&s.date)));
+            let parts = by_day(&promise.shipments);
+            let parts = parts.iter().map(|(date, of_day)| format!("{} {}", lines(of_day), times.day(date)));
             arrives = parts.collect::<Vec<_>>().join("; ");
         }
         table.row(vec![kind.to_owned(), lines(&alternative.lines), alternative.service.clone(), arrives], None);

@@ -87,7 +87,9 @@ pub fn evidence(answer: &v1::GetReservationResponse, times: &Times, now: Timesta
     text.push_str(&risk(&reservation));
     if let Some(ask) = &reservation.ask {
         let service = if ask.service.is_empty() { String::new() } else { format!(", {}", ask.service) };
-        fact(&mut text, "Order", &format!("{} to {}{service}", lines(&ask.lines), zone(Some(ask))));
+        let channel = if ask.channel.is_empty() { String::new() } else { format!(", by {}", ask.channel) };
+        let offer = if ask.offer.is_empty() { String::new() } else { format!(", offer {}", ask.offer) };
+        fact(&mut text, "Order", &format!("{} to {}{service}{channel}{offer}", lines(&ask.lines), zone(Some(ask))));
     }
     if !reservation.reference.is_empty() {
         fact(&mut text, "Reference", &reservation.reference);

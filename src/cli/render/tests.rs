@@ -185,6 +185,11 @@ fn nothing_at_all() {
         &quote::answer(Some(&on), &no, &berlin(), now()),
         "No: it can't be promised on Thu 24 Dec 2026, nor later within the planned horizon\n",
     );
+    let sure = v1::Ask { min_confidence: Some(0.9), ..ask(None) };
+    check(
+        &quote::answer(Some(&sure), &no, &berlin(), now()),
+        "No: it can't be promised with a confidence of 90.0 % within the planned horizon\n",
+    );
     let unknown = v1::QuoteResponse { verdict: 9, ..Default::default() };
     check(
         &quote::answer(None, &unknown, &berlin(), now()),
