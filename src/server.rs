@@ -337,7 +337,7 @@ impl Ready {
 async fn finish(
     ended: Result<(), tonic::transport::Error>,
     housekeeping: JoinHandle<()>,
-    app: &App,
+    app: &Arc<App>,
     ledger: Arc<dyn Ledger>,
 ) -> Result<(), ServerError> {
     if let Err(error) = housekeeping.await {

@@ -16,7 +16,7 @@ use crate::domain::answer::{Answer, Verdict};
 use crate::domain::ask::{Ask, When};
 use crate::domain::calendar::Calendar;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
-use crate::domain::limits::{MAX_COUNTED, MAX_REFUSED_IDS, MAX_TALLIES};
+use crate::domain::limits::{MAX_COUNTED, MAX_HORIZON_DAYS, MAX_REFUSED_IDS, MAX_TALLIES};
 use crate::domain::time::{Day, Moment};
 use crate::ledger::LedgerError;
 use crate::ledger::command::{Command, Outcome};
@@ -261,7 +261,10 @@ pub(super) fn day_of(answer: &Answer, ask: &Ask, zone: &Calendar, now: Moment) -
         When::InWindow { from, .. } => Some(zone.day_of(from)),
     };
     let of_yes = promised.filter(|_| answer.verdict == Verdict::Promised);
-    of_yes.or(asked).or(promised).unwrap_or_else(|| zone.day_of(now))
+    let today = zone.day_of(now);
+    // No plan reaches further: whatever callers ask for, the days that are counted are bounded.
+    let asked = asked.map(|day| day.clamp(today, today + MAX_HORIZON_DAYS));
+    of_yes.or(asked).or(promised).unwrap_or(today)
 }
 
 impl App {
@@ -289,8 +292,16 @@ impl App {
         self.counting.count(network, id, ask, day_of(answer, ask, zone, now), answer);
     }
 
-    /// Adds up what this server has counted so far. What can't be added now is kept for the next time.
-    pub async fn add_up(&self) {
+    /// Adds up what this server has counted so far. What can't be added now is kept for the next time. A caller who goes away
+    /// meanwhile cuts nothing in half: what the ledger has taken is not sent again.
+    pub async fn add_up(self: &Arc<Self>) {
+        let app = Arc::clone(self);
+        if tokio::spawn(async move { app.add_all_up().await }).await.is_err() {
+            warn!("adding up what was counted came to an unexpected end");
+        }
+    }
+
+    async fn add_all_up(&self) {
         let mut waiting = self.counting.waiting.lock().await;
         self.counting.take(&mut waiting);
         for (network, numbers) in waiting.iter_mut() {

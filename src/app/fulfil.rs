@@ -12,9 +12,10 @@ use super::response::{FulfilmentRefused, Fulfilments};
 use super::{App, AppError, unexpected};
 use crate::domain::ask::Destination;
 use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::limits::MAX_SKEW_MINUTES;
 use crate::domain::network::Network;
 use crate::domain::reservation::{Reservation, State};
-use crate::domain::time::{DAY, Day, Moment};
+use crate::domain::time::{DAY, Day, Moment, Span};
 use crate::ledger::command::{Command, Fulfil, Outcome, Refusal};
 
 /// Reports that are on their way to the ledger at a time: enough to share its writes, few enough to leave room for others.
@@ -96,6 +97,13 @@ impl App {
             let reason = format!("it was reported as shipped at {shipped}, after this delivery");
             return Ok(Reported::Refused { state: before.state, reason });
         }
+        // Clocks differ a little; a year that slipped by counts for nobody's record.
+        if let Some(early) =
+            delivered_at.or(shipped_at).filter(|at| at.plus(Span::minutes(MAX_SKEW_MINUTES)) < before.created_at)
+        {
+            let reason = format!("it was made at {}, after {early}", before.created_at);
+            return Ok(Reported::Refused { state: before.state, reason });
+        }
         let view = self.view(network, self.clock.now())?.view;
         let delivered = delivered_at.map(|at| (at, day_in_zone(&view.network, &before, at)));
         let ways = if delivered.is_some() { ways(&view.network, &before) } else { Vec::new() };
@@ -104,7 +112,7 @@ impl App {
             Outcome::Reservation { repeated: true, .. } => Ok(Reported::Done { shipped: false, fulfilled: false }),
             Outcome::Reservation { reservation, repeated: false } => Ok(Reported::Done {
                 shipped: before.shipped_at.is_none() && reservation.shipped_at.is_some(),
-                fulfilled: reservation.state == State::Fulfilled,
+                fulfilled: before.state != State::Fulfilled && reservation.state == State::Fulfilled,
             }),
             Outcome::Refused(Refusal::WrongState { state }) => {
                 let reason = match state {

@@ -142,6 +142,11 @@ impl App {
             if !present.state.is_live() || present.shipped_at.is_some() {
                 return Ok(Step::Gone);
             }
+            // It was marked when the line was made. Supply came back since, or another call gave it a new date: nobody who is safe is
+            // moved.
+            if !present.at_risk {
+                return Ok(Step::Safe);
+            }
             let now = self.clock.now();
             let Reading { view, as_of } = self.view(network, now)?;
             let planned = self.records.with(network, |record| {

@@ -35,6 +35,7 @@ use crate::ledger::tally::Tallies;
 use crate::ledger::{Ledger, LedgerError, ReservationFilter};
 use crate::telemetry::Metrics;
 use crate::view::Views;
+use tokio::sync::Semaphore;
 
 /// A Tuesday morning.
 const BEGIN: Moment = Moment(1_796_112_000 * SECOND);
@@ -49,6 +50,9 @@ struct Scripted {
     /// What it refuses commands with.
     refusal: Mutex<Option<Refusal>>,
     entries: Mutex<Vec<Arc<Entry>>>,
+    /// What was added to tallies. Whoever adds waits for `may_count` after.
+    counted: Mutex<Vec<Tallies>>,
+    may_count: Option<Semaphore>,
 }
 
 impl Scripted {
@@ -63,7 +67,12 @@ impl Scripted {
 
 #[async_trait]
 impl Ledger for Scripted {
-    async fn execute(&self, _: &NetworkId, _: Command, _: Option<Instant>) -> Result<Outcome, LedgerError> {
+    async fn execute(&self, _: &NetworkId, command: Command, _: Option<Instant>) -> Result<Outcome, LedgerError> {
+        if let (Command::Count(tallies), Some(gate)) = (command, &self.may_count) {
+            self.counted.lock().unwrap().push(tallies);
+            drop(gate.acquire().await);
+            return self.answer(Outcome::Done);
+        }
         let refusal = self.refusal.lock().unwrap().clone().unwrap_or(Refusal::NotFound);
         self.answer(Outcome::Refused(refusal))
     }
@@ -173,7 +182,11 @@ struct World {
 
 impl World {
     fn new(stale_reads: Span) -> World {
-        let (ledger, clock) = (Arc::new(Scripted::default()), Arc::new(ManualClock::at(BEGIN)));
+        World::on(Scripted::default(), stale_reads)
+    }
+
+    fn on(ledger: Scripted, stale_reads: Span) -> World {
+        let (ledger, clock) = (Arc::new(ledger), Arc::new(ManualClock::at(BEGIN)));
         let views = Views::new(|_, _| Ok(bakery()));
         let (seen, time) = (Arc::clone(&views), Arc::clone(&clock) as Arc<_>);
         let (metrics, stop) = (Metrics::off(), CancellationToken::new());
@@ -544,4 +557,19 @@ async fn who_waits_for_a_network_that_was_applied_elsewhere_is_sent_away_when_th
 
 fn network_applied(version: i64) -> Change {
     Change::Network { version, document: Arc::default(), applied_at: BEGIN }
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_while_quotes_are_added_up_has_none_counted_twice() {
+    let world = World::on(Scripted { may_count: Some(Semaphore::new(0)), ..Scripted::default() }, STALE);
+    world.quote("default", None, None).await.expect("an answer");
+    let sent = || world.ledger.counted.lock().unwrap().len();
+    tokio::select! {
+        () = world.app.add_up() => panic!("the ledger has not answered"),
+        () = async { while sent() == 0 { tokio::task::yield_now().await } } => {}
+    }
+    world.ledger.may_count.as_ref().expect("a gate").add_permits(100);
+    world.app.add_up().await;
+    world.app.add_up().await;
+    assert_eq!(sent(), 1, "what the ledger has taken is not sent again");
 }

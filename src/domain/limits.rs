@@ -150,7 +150,7 @@ pub const MAX_SKEW_MINUTES: i64 = 5;
 pub const MAX_COUNTED: usize = 20_000;
 /// Refused request ids that a server remembers, so that the same request again is not counted as another quote.
 pub const MAX_REFUSED_IDS: usize = 100_000;
-/// Tallies that one command adds to.
-pub const MAX_TALLIES: usize = 2_000;
+/// Tallies that one command adds to: some 2 ms of Redis, so that holds do not wait.
+pub const MAX_TALLIES: usize = 200;
 /// Periods of the record of kept promises that confidence is told from: half a year.
 pub const RECORD_PERIODS: i32 = 6;

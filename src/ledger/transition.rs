@@ -401,6 +401,13 @@ fn repromise<'c>(r: &Arc<Reservation>, c: &'c Repromise, now: Moment) -> Result<
 fn fulfil(r: &Arc<Reservation>, c: &Fulfil, now: Moment) -> Result<Next<'static>, Refusal> {
     match r.state {
         State::Confirmed => {}
+        // Reports come in any order: when it left may be told after its arrival.
+        State::Fulfilled if r.shipped_at.is_none() && c.shipped_at.is_some_and(|at| r.delivered_at >= Some(at)) => {
+            let mut after = Reservation::clone(r);
+            after.shipped_at = c.shipped_at;
+            note(&mut after, now, "shipped", "");
+            return Ok(Next::Do(Box::new(Transition::to(after))));
+        }
         // It was reported before.
         State::Fulfilled => return unchanged(r),
         state @ (State::Held | State::Released | State::Expired) => return Err(Refusal::WrongState { state }),

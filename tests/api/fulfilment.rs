@@ -40,6 +40,11 @@ async fn rule_22_what_was_delivered_keeps_its_draws_and_counts_once() {
     let told = server.report(vec![shipped("r3", SHIPPED), delivered("r3", ARRIVED)]).await.unwrap();
     assert_eq!((told.shipped, told.fulfilled), (1, 1));
     assert_eq!(server.story("r3").await, ["held", "confirmed", "shipped", "fulfilled"]);
+    // Reports come in any order: when r1 left is told after its arrival.
+    let told = server.report(vec![shipped("r1", SHIPPED)]).await.unwrap();
+    assert_eq!((told.shipped, told.fulfilled), (1, 0));
+    let r = server.reservation("r1").await;
+    assert_eq!((r.state(), r.shipped_at), (State::Fulfilled, stamp(SHIPPED)));
     let card = server.card("", "").await;
     assert_eq!((card.fulfilled, card.kept, card.late, card.backlog), (4, 4, 0, 0));
     // Confirming or fulfilling again is a success and changes nothing.

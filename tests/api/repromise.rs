@@ -280,3 +280,20 @@ async fn whatever_is_lost_what_is_shown_is_what_is_done() {
         }
     }
 }
+
+#[tokio::test]
+async fn of_two_calls_at_once_each_promise_is_moved_by_one() {
+    let server = shop_of_channels().await;
+    for n in 0..8 {
+        server.confirmed(&format!("r{n}"), ask("card", 1)).await;
+    }
+    server.supply(VAN, DAY, &[0, 3, 3, 3]).await;
+    let both =
+        tokio::join!(server.repromise(RepromiseRequest::default()), server.repromise(RepromiseRequest::default()));
+    both.0.expect("it is done");
+    both.1.expect("it is done");
+    assert_eq!(server.at_risk().await, [""; 0]);
+    for n in 0..8 {
+        assert_eq!(server.story(&format!("r{n}")).await, ["held", "confirmed", "at risk", "re-promised"]);
+    }
+}

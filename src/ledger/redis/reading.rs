@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::feed::{Change, Cursor, Entry, Snapshot};
 use super::super::record::Unreadable;
-use super::super::tally::Tallies;
+use super::super::tally::{self, Tallies};
 use super::super::{LedgerError, ReservationFilter, rules};
 use super::batch::Place;
 use super::call::SLOT;
@@ -333,8 +333,19 @@ fn tally(name: Value, number: Value) -> Result<(Arc<str>, i64), Unreadable> {
     Ok((Arc::from(reply::text(name)?), reply::number(number)?))
 }
 
-/// Tallies whose names begin with the prefix.
+/// Tallies whose names begin with the prefix. Those of one offer are looked up; all others are found by looking at all that there
+/// are.
 pub async fn tallies(link: &mut Link, keys: &Keys, prefix: &str) -> Result<Tallies, ReadError> {
+    if let Some(offer) = prefix.strip_prefix(tally::OFFER).and_then(|rest| rest.strip_suffix('\t')) {
+        let names = [tally::offer(offer, true), tally::offer(offer, false)];
+        let mut cmd = command("HMGET", &keys.tallies);
+        cmd.arg(&*names[0]).arg(&*names[1]);
+        let numbers = reply::list(link.send(&cmd).await?)?;
+        let known = names.into_iter().zip(numbers).filter(|(_, number)| *number != Value::Nil);
+        return Ok(known
+            .map(|(name, number)| Ok((name, reply::number(number)?)))
+            .collect::<Result<Tallies, Unreadable>>()?);
+    }
     let mut pattern = String::with_capacity(prefix.len() + 1);
     for c in prefix.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
