@@ -342,6 +342,9 @@ impl Levels {
 
 /// The capacity as the planner reads it: a snapshot, or a view that moves on while it is read (the ledger judges, rule 19).
 pub trait Availability {
+    /// Whether the levels say all there is: a bucket that is not known has nothing, whatever the standing plan would give it.
+    const IS_WHOLE: bool = false;
+
     /// How one resource's levels are lent out.
     type Levels<'a>: Deref<Target = Levels>
     where

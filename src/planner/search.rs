@@ -24,6 +24,8 @@ pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
     pub tried: usize,
     /// Kept only where the same ask is planned many times: what the plan hangs on.
     pub notes: Option<Box<Notes>>,
+    /// Bottlenecks are told without words: nobody will read them.
+    pub wordless: bool,
 }
 
 /// What an early plan of whole lines hangs on, noted while it is made: every comparison with what a bucket can give that came
@@ -103,10 +105,13 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                     Kind::Capacity => today,
                 };
                 let since = resource.bucketing.first_of(since);
-                Slot { resource, calendar, levels, moment, today, since, standing_days: standing_days(resource), end }
+                // Where the levels say all there is, walks go from one to the next.
+                let standing_days = if A::IS_WHOLE { 0 } else { standing_days(resource) };
+                Slot { resource, calendar, levels, moment, today, since, standing_days, end }
             })
             .collect();
-        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0, notes: None }
+        let overlay = Overlay::default();
+        Search { network, ask, now, unlimited: false, slots, overlay, tried: 0, notes: None, wordless: false }
     }
 
     /// The place of a resource in `slots`.
@@ -133,7 +138,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
 
     /// The units that the standing plan gives a bucket (rules 3 and 4).
     fn standing(&self, index: i32) -> i64 {
-        if index < self.since { 0 } else { self.resource.standing(index, self.today) }
+        if A::IS_WHOLE || index < self.since { 0 } else { self.resource.standing(index, self.today) }
     }
 
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
@@ -188,7 +193,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     /// Visits the buckets from `from` on that can give something, until `done` says so. Those without length are passed over.
     pub fn up(&self, from: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
         let mut known = self.levels.from(from).iter();
-        if self.resource.weekly.is_none() {
+        if A::IS_WHOLE || self.resource.weekly.is_none() {
             for (index, level) in known {
                 let free = self.free_in(*index, Some(level), pools);
                 if free > 0 && !self.is_void(*index) && done(*index, free) {

@@ -17,14 +17,11 @@ use super::bottlenecks;
 use super::play::{Board, Order, Part, State, due, take};
 use super::spread::Group;
 use crate::domain::answer::Verdict;
-use crate::domain::bucket::{BucketLevel, Levels};
+use crate::domain::bucket::Levels;
 use crate::domain::limits::{MAX_LENT_DAYS, MAX_LENT_ROUNDS, MAX_OFFER_PLANS};
 use crate::domain::network::Kind;
 use crate::domain::offer::{Offer, Shortfall};
 use crate::domain::time::Day;
-
-/// As many units as one likes.
-const PLENTY: i64 = 1 << 52;
 
 /// What is missing of one bucket.
 pub(super) type Lent = BTreeMap<(usize, i32), i64>;
@@ -183,35 +180,28 @@ fn ask_with(
     order
 }
 
-/// Levels as they were.
+/// Levels as they were, where supply was lent that there is none of.
 type Before = SmallVec<[(usize, Levels); 4]>;
 
 /// Lends plenty of some resources: where they have supply, or anywhere from the order's day on.
 fn lend(board: &Board<'_>, state: &mut State, group: &Group, offer: &Offer, of: &[usize], anywhere: bool) -> Before {
     let mut before = Before::new();
     for &place in of {
-        before.push((place, state.levels[place].clone()));
+        if !anywhere {
+            state.lend(place);
+            continue;
+        }
         let resource = board.network.resource(state.resources[place]);
-        if anywhere {
-            let first = resource.bucketing.first_of(group.day - i32::from(resource.kind == Kind::Capacity));
-            let last = due(group, offer.advertised).0.min(group.day.0 + MAX_LENT_DAYS);
-            let end = resource.bucketing.first_of(Day(last) + 2);
-            let missing: Vec<i32> = (first..end).filter(|index| state.levels[place].get(*index).is_none()).collect();
-            let known = state.levels[place].all().iter().cloned();
-            let all = known.chain(missing.into_iter().map(|index| (index, BucketLevel::default()))).collect();
-            state.levels[place] = Levels::new(all);
-        }
-        for (_, level) in state.levels[place].all_mut() {
-            if anywhere || level.set.is_some_and(|supply| supply > 0) {
-                // Less drawn, not more supply: which days have supply at all is another matter (rule 7).
-                level.confirmed -= PLENTY;
-            }
-        }
+        let first = resource.bucketing.first_of(group.day - i32::from(resource.kind == Kind::Capacity));
+        let last = due(group, offer.advertised).0.min(group.day.0 + MAX_LENT_DAYS);
+        let end = resource.bucketing.first_of(Day(last) + 2);
+        before.push((place, state.lend_anywhere(place, first..end)));
     }
     before
 }
 
 fn give_back(state: &mut State, before: Before) {
+    state.give_back();
     for (place, levels) in before {
         state.levels[place] = levels;
     }

@@ -191,6 +191,7 @@ fn first_short(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict
 fn bottlenecks(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict) -> Vec<ResourceId> {
     let ask = &board.asks[group.zone];
     let mut search = Search::asked_at(board.network, state, ask, group.asked_at, board.moment);
+    search.wordless = true;
     search.bottlenecks(verdict).bottlenecks.into_iter().filter_map(|b| b.resource).collect()
 }
 

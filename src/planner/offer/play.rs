@@ -23,22 +23,69 @@ use crate::domain::time::{Day, Moment};
 use crate::planner::resolve::ResolvedAsk;
 use crate::planner::search::{Notes, Search};
 
-/// Levels of a few resources, ascending; all others have nothing.
+/// As many units as one likes.
+const PLENTY: i64 = 1 << 52;
+
+/// Levels of a few resources, ascending; all others have nothing, and so has every bucket that is not there.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub resources: SmallVec<[ResourceIdx; 8]>,
     pub levels: Vec<Levels>,
+    /// By place; empty as long as nothing was ever lent.
+    lent: Vec<Lent>,
+}
+
+/// A resource's levels with plenty wherever it has supply. Kept beside the true ones once they were wanted, as lending and giving
+/// back are many and draws are few.
+#[derive(Clone, Debug, Default)]
+struct Lent {
+    levels: Option<Levels>,
+    is_read: bool,
 }
 
 impl Availability for State {
+    const IS_WHOLE: bool = true;
+
     type Levels<'a> = &'a Levels;
 
     fn levels(&self, resource: ResourceIdx) -> &Levels {
-        self.resources.binary_search(&resource).map_or(Levels::none(), |at| &self.levels[at])
+        let Ok(place) = self.resources.binary_search(&resource) else { return Levels::none() };
+        match self.lent.get(place) {
+            Some(Lent { levels: Some(lent), is_read: true }) => lent,
+            _ => &self.levels[place],
+        }
     }
 }
 
+/// The same resources as they are read at the moment: what the standing plan gives a bucket that is not there counts.
+struct AtTheMoment<'s>(&'s State);
+
+impl Availability for AtTheMoment<'_> {
+    type Levels<'a>
+        = &'a Levels
+    where
+        Self: 'a;
+
+    fn levels(&self, resource: ResourceIdx) -> &Levels {
+        self.0.levels(resource)
+    }
+}
+
+/// A level with plenty, where there is supply: less drawn, not more supply, as which days have supply at all is another
+/// matter (rule 7).
+fn with_plenty(level: &BucketLevel) -> BucketLevel {
+    let mut level = level.clone();
+    if level.set.is_some_and(|supply| supply > 0) {
+        level.confirmed -= PLENTY;
+    }
+    level
+}
+
 impl State {
+    pub fn new(resources: SmallVec<[ResourceIdx; 8]>, levels: Vec<Levels>) -> Self {
+        State { resources, levels, lent: Vec::new() }
+    }
+
     pub fn place(&self, resource: ResourceIdx) -> usize {
         self.resources.binary_search(&resource).expect("every resource of every ask is kept")
     }
@@ -59,12 +106,52 @@ impl State {
     pub fn draw(&mut self, place: usize, index: i32, units: i64) {
         let level = self.level(place, index);
         level.confirmed = level.confirmed.saturating_add(units);
+        self.follow(place, index);
     }
 
     /// More supply.
     pub fn add(&mut self, place: usize, index: i32, units: i64) {
         let level = self.level(place, index);
         level.set = Some(level.set.unwrap_or(0).saturating_add(units));
+        self.follow(place, index);
+    }
+
+    /// What was lent of a resource follows its true level.
+    fn follow(&mut self, place: usize, index: i32) {
+        if let Some(Lent { levels: Some(lent), .. }) = self.lent.get_mut(place)
+            && let Some(level) = self.levels[place].get(index)
+        {
+            lent.put(index, with_plenty(level));
+        }
+    }
+
+    /// Lends plenty of a resource wherever it has supply, until it is given back.
+    pub fn lend(&mut self, place: usize) {
+        self.lent.resize_with(self.levels.len(), Lent::default);
+        let lent = &mut self.lent[place];
+        lent.is_read = true;
+        lent.levels.get_or_insert_with(|| {
+            let all = self.levels[place].all().iter();
+            Levels::new(all.map(|(index, level)| (*index, with_plenty(level))).collect())
+        });
+    }
+
+    /// Lends plenty of a resource in these buckets too, and wherever it is known of; the levels as they were, to be put back.
+    pub fn lend_anywhere(&mut self, place: usize, buckets: std::ops::Range<i32>) -> Levels {
+        let before = &self.levels[place];
+        let missing = buckets.filter(|index| before.get(*index).is_none()).map(|at| (at, BucketLevel::default()));
+        let mut levels = Levels::new(before.all().iter().cloned().chain(missing).collect());
+        for (_, level) in levels.all_mut() {
+            level.confirmed -= PLENTY;
+        }
+        std::mem::replace(&mut self.levels[place], levels)
+    }
+
+    /// All that was lent of resources with supply is given back.
+    pub fn give_back(&mut self) {
+        for lent in &mut self.lent {
+            lent.is_read = false;
+        }
     }
 }
 
@@ -127,12 +214,11 @@ impl<'n> Board<'n> {
         all.resources = asks.iter().flat_map(|ask| ask.resources.iter().copied()).collect();
         all.resources.sort_unstable();
         all.resources.dedup();
-        let mut source = State {
-            resources: all.resources.clone(),
-            levels: all.resources.iter().map(|&r| availability.levels(r).clone()).collect(),
-        };
+        let levels = all.resources.iter().map(|&r| availability.levels(r).clone()).collect();
+        let mut source = State::new(all.resources.clone(), levels);
         suppose(network, &mut source, supposed, moment);
-        let search = Search::new(network, &source, &all, moment);
+        let at_the_moment = AtTheMoment(&source);
+        let search = Search::new(network, &at_the_moment, &all, moment);
         let levels = search.slots.iter().map(|slot| {
             let mut known = slot.levels().all().iter().peekable();
             let mut buckets = Vec::new();
@@ -149,7 +235,7 @@ impl<'n> Board<'n> {
         });
         let levels = levels.collect();
         drop(search);
-        let base = State { resources: all.resources.clone(), levels };
+        let base = State::new(all.resources.clone(), levels);
         let channel = all.pools.iter().find(|pool| matches!(pool, Pool::Channel(_))).cloned();
         let notes = Some(Box::default());
         let mut board = Board { network, moment, asks, source, base, channel, notes, planned: 0 };
