@@ -57,6 +57,37 @@ pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
     pub end: i32,
 }
 
+/// What a search knows of a resource before it reads its levels: the same for all asks of one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    resource: &'a Resource,
+    calendar: &'a Calendar,
+    moment: Moment,
+    today: Day,
+    since: i32,
+    standing_days: u8,
+    /// The end of the standing plan.
+    end: i32,
+}
+
+impl<'a> Frame<'a> {
+    pub fn new(network: &'a Network, at: ResourceIdx, moment: Moment) -> Self {
+        let resource = network.resource(at);
+        let calendar = network.calendar_of(resource);
+        let today = calendar.day_of(moment);
+        let end = match resource.weekly {
+            Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
+            None => i32::MIN,
+        };
+        let since = match resource.kind {
+            Kind::Stock => resource.since.min(today),
+            Kind::Capacity => today,
+        };
+        let since = resource.bucketing.first_of(since);
+        Frame { resource, calendar, moment, today, since, standing_days: standing_days(resource), end }
+    }
+}
+
 /// See `Slot::standing_days`. Only walks over receipts need to be short: a capacity's walk ends at its first bucket with room.
 fn standing_days(resource: &Resource) -> u8 {
     match (&resource.weekly, resource.kind) {
@@ -84,32 +115,30 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         now: Moment,
         moment: Moment,
     ) -> Self {
-        let slots = ask
-            .resources
-            .iter()
-            .map(|&at| {
-                let resource = network.resource(at);
-                let calendar = network.calendar_of(resource);
-                let levels = availability.levels(at);
-                let today = calendar.day_of(moment);
-                // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
-                let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
-                let standing = match resource.weekly {
-                    Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
-                    None => i32::MIN,
-                };
-                // Never before the day of the ask, so that the days near it can be counted.
-                let end = known.max(standing).max(resource.bucketing.first_of(calendar.day_of(now)));
-                let since = match resource.kind {
-                    Kind::Stock => resource.since.min(today),
-                    Kind::Capacity => today,
-                };
-                let since = resource.bucketing.first_of(since);
-                // Where the levels say all there is, walks go from one to the next.
-                let standing_days = if A::IS_WHOLE { 0 } else { standing_days(resource) };
-                Slot { resource, calendar, levels, moment, today, since, standing_days, end }
-            })
-            .collect();
+        let frames = ask.resources.iter().map(|&at| Frame::new(network, at, moment));
+        Search::framed(network, availability, ask, now, frames)
+    }
+
+    /// The same with the frames of the ask's resources at hand.
+    pub fn framed(
+        network: &'a Network,
+        availability: &'a A,
+        ask: &'a ResolvedAsk,
+        now: Moment,
+        frames: impl Iterator<Item = Frame<'a>>,
+    ) -> Self {
+        let slot = |(&at, frame): (&ResourceIdx, Frame<'a>)| {
+            let Frame { resource, calendar, moment, today, since, standing_days, end } = frame;
+            let levels = availability.levels(at);
+            // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
+            let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
+            // Never before the day of the ask, so that the days near it can be counted.
+            let end = known.max(end).max(resource.bucketing.first_of(calendar.day_of(now)));
+            // Where the levels say all there is, walks go from one to the next.
+            let standing_days = if A::IS_WHOLE { 0 } else { standing_days };
+            Slot { resource, calendar, levels, moment, today, since, standing_days, end }
+        };
+        let slots = ask.resources.iter().zip(frames).map(slot).collect();
         let overlay = Overlay::default();
         Search { network, ask, now, unlimited: false, slots, overlay, tried: 0, notes: None, wordless: false }
     }

@@ -30,13 +30,14 @@ pub(super) type Lent = BTreeMap<(usize, i32), i64>;
 pub(super) fn lent(board: &mut Board<'_>, groups: &[Group], offer: &Offer) -> (Lent, BTreeMap<usize, i64>) {
     let mut lent = Lent::new();
     let mut lacking: BTreeMap<usize, i64> = BTreeMap::new();
+    let mut late = Late { of: vec![None; groups.len()], is_noted: board.keeps_its_order() };
     let enough = board.planned + MAX_OFFER_PLANS;
     for _ in 0..MAX_LENT_ROUNDS {
         let mut state = board.base.clone();
         for (&(place, index), &units) in &lent {
             state.add(place, index, units);
         }
-        if !lend_once(board, &mut state, groups, offer, &mut lent, &mut lacking, enough) {
+        if !lend_once(board, &mut state, groups, offer, &mut lent, &mut lacking, &mut late, enough) {
             break;
         }
     }
@@ -67,7 +68,17 @@ pub(super) fn shortfalls(board: &mut Board<'_>, groups: &[Group], offer: &Offer)
     found.into_iter().map(|(_, shortfall)| shortfall).collect()
 }
 
+/// Groups whose orders would be late with all the capacity in the world. With plenty of everything each step begins as early as
+/// the days allow that have supply, so that they are late on any capacity with supply on the same days, unless a lane may
+/// carry what is ready later faster.
+struct Late {
+    /// By group: how far the supply had grown when it was found.
+    of: Vec<Option<usize>>,
+    is_noted: bool,
+}
+
 /// One play; whether anything was lent.
+#[allow(clippy::too_many_arguments)] // what the rounds share
 fn lend_once(
     board: &mut Board<'_>,
     state: &mut State,
@@ -75,12 +86,16 @@ fn lend_once(
     offer: &Offer,
     lent: &mut Lent,
     lacking: &mut BTreeMap<usize, i64>,
+    late: &mut Late,
     enough: usize,
 ) -> bool {
     let mut any = false;
     // What helped the last one that was refused, which mostly helps the next as well.
     let mut last: SmallVec<[usize; 4]> = SmallVec::new();
-    for group in groups {
+    for (group, late_at) in groups.iter().zip(&mut late.of) {
+        if *late_at == Some(state.grown) {
+            continue;
+        }
         let mut left = group.orders;
         while left > 0 && board.planned < enough {
             let order = board.ask(state, group, offer.advertised);
@@ -88,7 +103,10 @@ fn lend_once(
                 left -= take(state, &order, left, |_| true);
                 continue;
             }
-            let Some((order, of)) = with_lent(board, state, group, offer, order.verdict, &last) else { break };
+            let Some((order, of)) = with_lent(board, state, group, offer, order.verdict, &last) else {
+                *late_at = late.is_noted.then_some(state.grown);
+                break;
+            };
             let is_lent = |part: &Part| of.contains(&part.place);
             let orders = order.repeats(|part| !is_lent(part)).clamp(1, left);
             for part in &order.parts {

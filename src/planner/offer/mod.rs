@@ -189,8 +189,7 @@ fn first_short(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict
 
 /// All resources that stand in the way of an order that was just refused, tightest first; none if time itself is missing.
 fn bottlenecks(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict) -> Vec<ResourceId> {
-    let ask = &board.asks[group.zone];
-    let mut search = Search::asked_at(board.network, state, ask, group.asked_at, board.moment);
+    let mut search = board.search(state, group);
     search.wordless = true;
     search.bottlenecks(verdict).bottlenecks.into_iter().filter_map(|b| b.resource).collect()
 }

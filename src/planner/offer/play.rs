@@ -21,7 +21,7 @@ use crate::domain::network::{Network, ResourceIdx};
 use crate::domain::offer::Advertised;
 use crate::domain::time::{Day, Moment};
 use crate::planner::resolve::ResolvedAsk;
-use crate::planner::search::{Notes, Search};
+use crate::planner::search::{Frame, Notes, Search};
 
 /// As many units as one likes.
 const PLENTY: i64 = 1 << 52;
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub levels: Vec<Levels>,
     /// By place; empty as long as nothing was ever lent.
     lent: Vec<Lent>,
+    /// How often a bucket became known, or came to have supply: as long as it stays, the same buckets have supply.
+    pub grown: usize,
 }
 
 /// A resource's levels with plenty wherever it has supply. Kept beside the true ones once they were wanted, as lending and giving
@@ -83,19 +85,33 @@ fn with_plenty(level: &BucketLevel) -> BucketLevel {
 
 impl State {
     pub fn new(resources: SmallVec<[ResourceIdx; 8]>, levels: Vec<Levels>) -> Self {
-        State { resources, levels, lent: Vec::new() }
+        State { resources, levels, lent: Vec::new(), grown: 0 }
     }
 
     pub fn place(&self, resource: ResourceIdx) -> usize {
         self.resources.binary_search(&resource).expect("every resource of every ask is kept")
     }
 
-    fn level(&mut self, place: usize, index: i32) -> &mut BucketLevel {
-        let levels = &mut self.levels[place];
-        if levels.get(index).is_none() {
-            levels.put(index, BucketLevel { set: Some(0), ..BucketLevel::default() });
+    /// Changes a level, and what was lent of it with it.
+    fn change(&mut self, place: usize, index: i32, change: impl FnOnce(&mut BucketLevel)) {
+        let level = match self.levels[place].get_mut(index) {
+            Some(level) => level,
+            None => {
+                self.grown += 1;
+                self.levels[place].put(index, BucketLevel { set: Some(0), ..BucketLevel::default() });
+                self.levels[place].get_mut(index).expect("just put")
+            }
+        };
+        let had_supply = level.set > Some(0);
+        change(level);
+        self.grown += usize::from(level.set > Some(0) && !had_supply);
+        if let Some(Lent { levels: Some(lent), .. }) = self.lent.get_mut(place) {
+            let level = with_plenty(level);
+            match lent.get_mut(index) {
+                Some(lent) => *lent = level,
+                None => lent.put(index, level),
+            }
         }
-        levels.get_mut(index).expect("just put")
     }
 
     /// What can be drawn of a bucket.
@@ -104,25 +120,12 @@ impl State {
     }
 
     pub fn draw(&mut self, place: usize, index: i32, units: i64) {
-        let level = self.level(place, index);
-        level.confirmed = level.confirmed.saturating_add(units);
-        self.follow(place, index);
+        self.change(place, index, |level| level.confirmed = level.confirmed.saturating_add(units));
     }
 
     /// More supply.
     pub fn add(&mut self, place: usize, index: i32, units: i64) {
-        let level = self.level(place, index);
-        level.set = Some(level.set.unwrap_or(0).saturating_add(units));
-        self.follow(place, index);
-    }
-
-    /// What was lent of a resource follows its true level.
-    fn follow(&mut self, place: usize, index: i32) {
-        if let Some(Lent { levels: Some(lent), .. }) = self.lent.get_mut(place)
-            && let Some(level) = self.levels[place].get(index)
-        {
-            lent.put(index, with_plenty(level));
-        }
+        self.change(place, index, |level| level.set = Some(level.set.unwrap_or(0).saturating_add(units)));
     }
 
     /// Lends plenty of a resource wherever it has supply, until it is given back.
@@ -190,6 +193,8 @@ pub(super) struct Board<'n> {
     pub moment: Moment,
     /// One for each zone of the offer.
     pub asks: Vec<ResolvedAsk>,
+    /// Those of each ask's resources.
+    frames: Vec<Vec<Frame<'n>>>,
     /// Levels of the moment with what is supposed, pools and all.
     pub source: State,
     /// What the asks can draw of them.
@@ -238,7 +243,9 @@ impl<'n> Board<'n> {
         let base = State::new(all.resources.clone(), levels);
         let channel = all.pools.iter().find(|pool| matches!(pool, Pool::Channel(_))).cloned();
         let notes = Some(Box::default());
-        let mut board = Board { network, moment, asks, source, base, channel, notes, planned: 0 };
+        let frames_of = |ask: &ResolvedAsk| ask.resources.iter().map(|&r| Frame::new(network, r, moment)).collect();
+        let frames = asks.iter().map(frames_of).collect();
+        let mut board = Board { network, moment, asks, frames, source, base, channel, notes, planned: 0 };
         for ask in &mut board.asks {
             // What they may draw of each pool is in the base already.
             ask.pools.clear();
@@ -252,8 +259,8 @@ impl<'n> Board<'n> {
         let ask = &mut self.asks[group.zone];
         ask.when = When::ByDate(due(group, advertised));
         let ask = &self.asks[group.zone];
-        let mut search = Search::asked_at(self.network, state, ask, group.asked_at, self.moment);
         let mut notes = self.notes.take().unwrap_or_default();
+        let mut search = self.search(state, group);
         notes.slacks.clear();
         notes.late = None;
         search.notes = Some(notes);
@@ -272,6 +279,7 @@ impl<'n> Board<'n> {
                 });
             }
         }
+        drop(search);
         self.notes = Some(notes);
         if order.parts.len() * 2 > MAX_DRAWS && self.draws(state, &order.parts) > MAX_DRAWS {
             // As `quote` has it: too much for one step of the ledger.
@@ -279,6 +287,18 @@ impl<'n> Board<'n> {
             order = Order { verdict, date: None, parts: SmallVec::new(), late: None };
         }
         order
+    }
+
+    /// The search for one order of the group on what is left.
+    pub fn search<'s>(&'s self, state: &'s State, group: &Group) -> Search<'s, State> {
+        let frames = self.frames[group.zone].iter().copied();
+        Search::framed(self.network, state, &self.asks[group.zone], group.asked_at, frames)
+    }
+
+    /// Whether what is ready earlier never arrives later.
+    pub fn keeps_its_order(&self) -> bool {
+        let mut candidates = self.asks.iter().flat_map(|ask| &ask.lines).flat_map(|line| &line.candidates);
+        candidates.all(|candidate| !self.network.lane(candidate.lane).may_overtake())
     }
 
     /// Draws that an order would be written down as: two where a bucket gives from a pool and from what is common.
