@@ -191,8 +191,12 @@ impl BucketLevel {
     }
 
     /// All that is set aside at `now` and not yet drawn.
+    #[inline]
     pub fn set_aside(&self, now: Moment) -> i64 {
-        self.pools().iter().map(|p| p.left(now)).sum()
+        match &self.shares {
+            None => 0,
+            Some(shares) => shares.pools.iter().map(|p| p.left(now)).sum(),
+        }
     }
 
     /// What is set aside for channels and offers.
@@ -211,6 +215,7 @@ impl BucketLevel {
     }
 
     /// The bucket's balance at `now`: supply less all that is drawn and all that is set aside (rule 3). Below zero: over-committed.
+    #[inline]
     pub fn balance(&self, standing: i64, now: Moment) -> i64 {
         self.supply(standing) - self.drawn() - self.set_aside(now)
     }

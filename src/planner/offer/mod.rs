@@ -19,7 +19,6 @@ use spread::{Group, groups, scaled};
 pub use suggest::{Suggested, suggest};
 
 use super::resolve::{ResolvedAsk, Unknown};
-use super::search::Search;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Shipments, When};
 use crate::domain::bucket::Availability;
