@@ -190,6 +190,7 @@ fn offers(c: &mut Criterion) {
         ("1m_orders_engraved", offer("mug-engraved", 1_000_000, None, 7)),
         ("200k_orders_any_service", offer("mug-white", 200_000, None, 5)),
         ("1m_orders_within_60_days", offer("mug-white", 1_000_000, None, 60)),
+        ("1m_candle_sets", offer("candle-set", 1_000_000, None, 5)),
     ] {
         checks.bench_function(name, |b| {
             b.iter(|| check_offer(&network, &levels[..], black_box(&offer), &[], NOW).expect("known names"));

@@ -191,8 +191,12 @@ impl BucketLevel {
     }
 
     /// All that is set aside at `now` and not yet drawn.
+    #[inline]
     pub fn set_aside(&self, now: Moment) -> i64 {
-        self.pools().iter().map(|p| p.left(now)).sum()
+        match &self.shares {
+            None => 0,
+            Some(shares) => shares.pools.iter().map(|p| p.left(now)).sum(),
+        }
     }
 
     /// What is set aside for channels and offers.
@@ -211,6 +215,7 @@ impl BucketLevel {
     }
 
     /// The bucket's balance at `now`: supply less all that is drawn and all that is set aside (rule 3). Below zero: over-committed.
+    #[inline]
     pub fn balance(&self, standing: i64, now: Moment) -> i64 {
         self.supply(standing) - self.drawn() - self.set_aside(now)
     }
@@ -342,6 +347,9 @@ impl Levels {
 
 /// The capacity as the planner reads it: a snapshot, or a view that moves on while it is read (the ledger judges, rule 19).
 pub trait Availability {
+    /// Whether the levels say all there is: a bucket that is not known has nothing, whatever the standing plan would give it.
+    const IS_WHOLE: bool = false;
+
     /// How one resource's levels are lent out.
     type Levels<'a>: Deref<Target = Levels>
     where

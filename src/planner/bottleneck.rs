@@ -133,7 +133,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             self.candidate_bottlenecks(part, goal, Verdict::Later, found);
         }
         if found.bottlenecks.len() == before {
-            let late = self.without_limits(|search| search.time_bottleneck(&parts[0], goal));
+            let late = self.late(&parts[0], goal);
             found.bottlenecks.push(late);
         }
     }
@@ -150,7 +150,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
 
     fn candidate_bottlenecks(&mut self, part: &Part, goal: Goal, verdict: Verdict, found: &mut Found) {
         let Some(needs) = self.without_limits(|search| search.needs(part, goal, verdict)) else {
-            let late = self.without_limits(|search| search.time_bottleneck(part, goal));
+            let late = self.late(part, goal);
             found.bottlenecks.push(late);
             return;
         };
@@ -339,7 +339,10 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             to: slot.bucket_end(last),
             wanted: need.units,
             available,
-            explanation: explain::short(resource, need.given, first, last, need.units, available),
+            explanation: match self.wordless {
+                true => String::new(),
+                false => explain::short(resource, need.given, first, last, need.units, available),
+            },
         }
     }
 
@@ -355,6 +358,22 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             wanted: 0,
             available: 0,
             explanation: explain::no_lane(&product.sku, &zone.id, self.ask.service.as_deref()),
+        }
+    }
+
+    /// Not capacity but time is missing.
+    fn late(&mut self, part: &Part, goal: Goal) -> Bottleneck {
+        if !self.wordless {
+            return self.without_limits(|search| search.time_bottleneck(part, goal));
+        }
+        Bottleneck {
+            resource: None,
+            site: Arc::clone(&self.network.site(part.candidate.site).id),
+            from: self.now,
+            to: self.now,
+            wanted: 0,
+            available: 0,
+            explanation: String::new(),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Search<'a, A: Availability + ?Sized + 'a> {
     pub tried: usize,
     /// Kept only where the same ask is planned many times: what the plan hangs on.
     pub notes: Option<Box<Notes>>,
+    /// Bottlenecks are told without words: nobody will read them.
+    pub wordless: bool,
 }
 
 /// What an early plan of whole lines hangs on, noted while it is made: every comparison with what a bucket can give that came
@@ -55,6 +57,37 @@ pub(super) struct Slot<'a, A: Availability + ?Sized + 'a> {
     pub end: i32,
 }
 
+/// What a search knows of a resource before it reads its levels: the same for all asks of one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    resource: &'a Resource,
+    calendar: &'a Calendar,
+    moment: Moment,
+    today: Day,
+    since: i32,
+    standing_days: u8,
+    /// The end of the standing plan.
+    end: i32,
+}
+
+impl<'a> Frame<'a> {
+    pub fn new(network: &'a Network, at: ResourceIdx, moment: Moment) -> Self {
+        let resource = network.resource(at);
+        let calendar = network.calendar_of(resource);
+        let today = calendar.day_of(moment);
+        let end = match resource.weekly {
+            Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
+            None => i32::MIN,
+        };
+        let since = match resource.kind {
+            Kind::Stock => resource.since.min(today),
+            Kind::Capacity => today,
+        };
+        let since = resource.bucketing.first_of(since);
+        Frame { resource, calendar, moment, today, since, standing_days: standing_days(resource), end }
+    }
+}
+
 /// See `Slot::standing_days`. Only walks over receipts need to be short: a capacity's walk ends at its first bucket with room.
 fn standing_days(resource: &Resource) -> u8 {
     match (&resource.weekly, resource.kind) {
@@ -82,31 +115,32 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         now: Moment,
         moment: Moment,
     ) -> Self {
-        let slots = ask
-            .resources
-            .iter()
-            .map(|&at| {
-                let resource = network.resource(at);
-                let calendar = network.calendar_of(resource);
-                let levels = availability.levels(at);
-                let today = calendar.day_of(moment);
-                // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
-                let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
-                let standing = match resource.weekly {
-                    Some(_) => resource.bucketing.first_of(today + resource.horizon_days),
-                    None => i32::MIN,
-                };
-                // Never before the day of the ask, so that the days near it can be counted.
-                let end = known.max(standing).max(resource.bucketing.first_of(calendar.day_of(now)));
-                let since = match resource.kind {
-                    Kind::Stock => resource.since.min(today),
-                    Kind::Capacity => today,
-                };
-                let since = resource.bucketing.first_of(since);
-                Slot { resource, calendar, levels, moment, today, since, standing_days: standing_days(resource), end }
-            })
-            .collect();
-        Search { network, ask, now, unlimited: false, slots, overlay: Overlay::default(), tried: 0, notes: None }
+        let frames = ask.resources.iter().map(|&at| Frame::new(network, at, moment));
+        Search::framed(network, availability, ask, now, frames)
+    }
+
+    /// The same with the frames of the ask's resources at hand.
+    pub fn framed(
+        network: &'a Network,
+        availability: &'a A,
+        ask: &'a ResolvedAsk,
+        now: Moment,
+        frames: impl Iterator<Item = Frame<'a>>,
+    ) -> Self {
+        let slot = |(&at, frame): (&ResourceIdx, Frame<'a>)| {
+            let Frame { resource, calendar, moment, today, since, standing_days, end } = frame;
+            let levels = availability.levels(at);
+            // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
+            let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
+            // Never before the day of the ask, so that the days near it can be counted.
+            let end = known.max(end).max(resource.bucketing.first_of(calendar.day_of(now)));
+            // Where the levels say all there is, walks go from one to the next.
+            let standing_days = if A::IS_WHOLE { 0 } else { standing_days };
+            Slot { resource, calendar, levels, moment, today, since, standing_days, end }
+        };
+        let slots = ask.resources.iter().zip(frames).map(slot).collect();
+        let overlay = Overlay::default();
+        Search { network, ask, now, unlimited: false, slots, overlay, tried: 0, notes: None, wordless: false }
     }
 
     /// The place of a resource in `slots`.
@@ -133,7 +167,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
 
     /// The units that the standing plan gives a bucket (rules 3 and 4).
     fn standing(&self, index: i32) -> i64 {
-        if index < self.since { 0 } else { self.resource.standing(index, self.today) }
+        if A::IS_WHOLE || index < self.since { 0 } else { self.resource.standing(index, self.today) }
     }
 
     fn free_in(&self, index: i32, level: Option<&BucketLevel>, pools: &[Pool]) -> i64 {
@@ -188,7 +222,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     /// Visits the buckets from `from` on that can give something, until `done` says so. Those without length are passed over.
     pub fn up(&self, from: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
         let mut known = self.levels.from(from).iter();
-        if self.resource.weekly.is_none() {
+        if A::IS_WHOLE || self.resource.weekly.is_none() {
             for (index, level) in known {
                 let free = self.free_in(*index, Some(level), pools);
                 if free > 0 && !self.is_void(*index) && done(*index, free) {

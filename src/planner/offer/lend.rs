@@ -17,14 +17,11 @@ use super::bottlenecks;
 use super::play::{Board, Order, Part, State, due, take};
 use super::spread::Group;
 use crate::domain::answer::Verdict;
-use crate::domain::bucket::{BucketLevel, Levels};
+use crate::domain::bucket::Levels;
 use crate::domain::limits::{MAX_LENT_DAYS, MAX_LENT_ROUNDS, MAX_OFFER_PLANS};
 use crate::domain::network::Kind;
 use crate::domain::offer::{Offer, Shortfall};
 use crate::domain::time::Day;
-
-/// As many units as one likes.
-const PLENTY: i64 = 1 << 52;
 
 /// What is missing of one bucket.
 pub(super) type Lent = BTreeMap<(usize, i32), i64>;
@@ -33,13 +30,14 @@ pub(super) type Lent = BTreeMap<(usize, i32), i64>;
 pub(super) fn lent(board: &mut Board<'_>, groups: &[Group], offer: &Offer) -> (Lent, BTreeMap<usize, i64>) {
     let mut lent = Lent::new();
     let mut lacking: BTreeMap<usize, i64> = BTreeMap::new();
+    let mut late = Late { of: vec![None; groups.len()], is_noted: board.keeps_its_order() };
     let enough = board.planned + MAX_OFFER_PLANS;
     for _ in 0..MAX_LENT_ROUNDS {
         let mut state = board.base.clone();
         for (&(place, index), &units) in &lent {
             state.add(place, index, units);
         }
-        if !lend_once(board, &mut state, groups, offer, &mut lent, &mut lacking, enough) {
+        if !lend_once(board, &mut state, groups, offer, &mut lent, &mut lacking, &mut late, enough) {
             break;
         }
     }
@@ -70,7 +68,17 @@ pub(super) fn shortfalls(board: &mut Board<'_>, groups: &[Group], offer: &Offer)
     found.into_iter().map(|(_, shortfall)| shortfall).collect()
 }
 
+/// Groups whose orders would be late with all the capacity in the world. With plenty of everything each step begins as early as
+/// the days allow that have supply, so that they are late on any capacity with supply on the same days, unless a lane may
+/// carry what is ready later faster.
+struct Late {
+    /// By group: how far the supply had grown when it was found.
+    of: Vec<Option<usize>>,
+    is_noted: bool,
+}
+
 /// One play; whether anything was lent.
+#[allow(clippy::too_many_arguments)] // what the rounds share
 fn lend_once(
     board: &mut Board<'_>,
     state: &mut State,
@@ -78,12 +86,16 @@ fn lend_once(
     offer: &Offer,
     lent: &mut Lent,
     lacking: &mut BTreeMap<usize, i64>,
+    late: &mut Late,
     enough: usize,
 ) -> bool {
     let mut any = false;
     // What helped the last one that was refused, which mostly helps the next as well.
     let mut last: SmallVec<[usize; 4]> = SmallVec::new();
-    for group in groups {
+    for (group, late_at) in groups.iter().zip(&mut late.of) {
+        if *late_at == Some(state.grown) {
+            continue;
+        }
         let mut left = group.orders;
         while left > 0 && board.planned < enough {
             let order = board.ask(state, group, offer.advertised);
@@ -91,7 +103,10 @@ fn lend_once(
                 left -= take(state, &order, left, |_| true);
                 continue;
             }
-            let Some((order, of)) = with_lent(board, state, group, offer, order.verdict, &last) else { break };
+            let Some((order, of)) = with_lent(board, state, group, offer, order.verdict, &last) else {
+                *late_at = late.is_noted.then_some(state.grown);
+                break;
+            };
             let is_lent = |part: &Part| of.contains(&part.place);
             let orders = order.repeats(|part| !is_lent(part)).clamp(1, left);
             for part in &order.parts {
@@ -183,35 +198,28 @@ fn ask_with(
     order
 }
 
-/// Levels as they were.
+/// Levels as they were, where supply was lent that there is none of.
 type Before = SmallVec<[(usize, Levels); 4]>;
 
 /// Lends plenty of some resources: where they have supply, or anywhere from the order's day on.
 fn lend(board: &Board<'_>, state: &mut State, group: &Group, offer: &Offer, of: &[usize], anywhere: bool) -> Before {
     let mut before = Before::new();
     for &place in of {
-        before.push((place, state.levels[place].clone()));
+        if !anywhere {
+            state.lend(place);
+            continue;
+        }
         let resource = board.network.resource(state.resources[place]);
-        if anywhere {
-            let first = resource.bucketing.first_of(group.day - i32::from(resource.kind == Kind::Capacity));
-            let last = due(group, offer.advertised).0.min(group.day.0 + MAX_LENT_DAYS);
-            let end = resource.bucketing.first_of(Day(last) + 2);
-            let missing: Vec<i32> = (first..end).filter(|index| state.levels[place].get(*index).is_none()).collect();
-            let known = state.levels[place].all().iter().cloned();
-            let all = known.chain(missing.into_iter().map(|index| (index, BucketLevel::default()))).collect();
-            state.levels[place] = Levels::new(all);
-        }
-        for (_, level) in state.levels[place].all_mut() {
-            if anywhere || level.set.is_some_and(|supply| supply > 0) {
-                // Less drawn, not more supply: which days have supply at all is another matter (rule 7).
-                level.confirmed -= PLENTY;
-            }
-        }
+        let first = resource.bucketing.first_of(group.day - i32::from(resource.kind == Kind::Capacity));
+        let last = due(group, offer.advertised).0.min(group.day.0 + MAX_LENT_DAYS);
+        let end = resource.bucketing.first_of(Day(last) + 2);
+        before.push((place, state.lend_anywhere(place, first..end)));
     }
     before
 }
 
 fn give_back(state: &mut State, before: Before) {
+    state.give_back();
     for (place, levels) in before {
         state.levels[place] = levels;
     }

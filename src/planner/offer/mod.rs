@@ -19,7 +19,6 @@ use spread::{Group, groups, scaled};
 pub use suggest::{Suggested, suggest};
 
 use super::resolve::{ResolvedAsk, Unknown};
-use super::search::Search;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Shipments, When};
 use crate::domain::bucket::Availability;
@@ -189,8 +188,8 @@ fn first_short(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict
 
 /// All resources that stand in the way of an order that was just refused, tightest first; none if time itself is missing.
 fn bottlenecks(board: &Board<'_>, state: &State, group: &Group, verdict: Verdict) -> Vec<ResourceId> {
-    let ask = &board.asks[group.zone];
-    let mut search = Search::asked_at(board.network, state, ask, group.asked_at, board.moment);
+    let mut search = board.search(state, group);
+    search.wordless = true;
     search.bottlenecks(verdict).bottlenecks.into_iter().filter_map(|b| b.resource).collect()
 }
 

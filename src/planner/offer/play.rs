@@ -21,34 +21,97 @@ use crate::domain::network::{Network, ResourceIdx};
 use crate::domain::offer::Advertised;
 use crate::domain::time::{Day, Moment};
 use crate::planner::resolve::ResolvedAsk;
-use crate::planner::search::{Notes, Search};
+use crate::planner::search::{Frame, Notes, Search};
 
-/// Levels of a few resources, ascending; all others have nothing.
+/// As many units as one likes.
+const PLENTY: i64 = 1 << 52;
+
+/// Levels of a few resources, ascending; all others have nothing, and so has every bucket that is not there.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub resources: SmallVec<[ResourceIdx; 8]>,
     pub levels: Vec<Levels>,
+    /// By place; empty as long as nothing was ever lent.
+    lent: Vec<Lent>,
+    /// How often a bucket became known, or came to have supply: as long as it stays, the same buckets have supply.
+    pub grown: usize,
+}
+
+/// A resource's levels with plenty wherever it has supply. Kept beside the true ones once they were wanted, as lending and giving
+/// back are many and draws are few.
+#[derive(Clone, Debug, Default)]
+struct Lent {
+    levels: Option<Levels>,
+    is_read: bool,
 }
 
 impl Availability for State {
+    const IS_WHOLE: bool = true;
+
     type Levels<'a> = &'a Levels;
 
     fn levels(&self, resource: ResourceIdx) -> &Levels {
-        self.resources.binary_search(&resource).map_or(Levels::none(), |at| &self.levels[at])
+        let Ok(place) = self.resources.binary_search(&resource) else { return Levels::none() };
+        match self.lent.get(place) {
+            Some(Lent { levels: Some(lent), is_read: true }) => lent,
+            _ => &self.levels[place],
+        }
     }
 }
 
+/// The same resources as they are read at the moment: what the standing plan gives a bucket that is not there counts.
+struct AtTheMoment<'s>(&'s State);
+
+impl Availability for AtTheMoment<'_> {
+    type Levels<'a>
+        = &'a Levels
+    where
+        Self: 'a;
+
+    fn levels(&self, resource: ResourceIdx) -> &Levels {
+        self.0.levels(resource)
+    }
+}
+
+/// A level with plenty, where there is supply: less drawn, not more supply, as which days have supply at all is another
+/// matter (rule 7).
+fn with_plenty(level: &BucketLevel) -> BucketLevel {
+    let mut level = level.clone();
+    if level.set.is_some_and(|supply| supply > 0) {
+        level.confirmed -= PLENTY;
+    }
+    level
+}
+
 impl State {
+    pub fn new(resources: SmallVec<[ResourceIdx; 8]>, levels: Vec<Levels>) -> Self {
+        State { resources, levels, lent: Vec::new(), grown: 0 }
+    }
+
     pub fn place(&self, resource: ResourceIdx) -> usize {
         self.resources.binary_search(&resource).expect("every resource of every ask is kept")
     }
 
-    fn level(&mut self, place: usize, index: i32) -> &mut BucketLevel {
-        let levels = &mut self.levels[place];
-        if levels.get(index).is_none() {
-            levels.put(index, BucketLevel { set: Some(0), ..BucketLevel::default() });
+    /// Changes a level, and what was lent of it with it.
+    fn change(&mut self, place: usize, index: i32, change: impl FnOnce(&mut BucketLevel)) {
+        let level = match self.levels[place].get_mut(index) {
+            Some(level) => level,
+            None => {
+                self.grown += 1;
+                self.levels[place].put(index, BucketLevel { set: Some(0), ..BucketLevel::default() });
+                self.levels[place].get_mut(index).expect("just put")
+            }
+        };
+        let had_supply = level.set > Some(0);
+        change(level);
+        self.grown += usize::from(level.set > Some(0) && !had_supply);
+        if let Some(Lent { levels: Some(lent), .. }) = self.lent.get_mut(place) {
+            let level = with_plenty(level);
+            match lent.get_mut(index) {
+                Some(lent) => *lent = level,
+                None => lent.put(index, level),
+            }
         }
-        levels.get_mut(index).expect("just put")
     }
 
     /// What can be drawn of a bucket.
@@ -57,14 +120,41 @@ impl State {
     }
 
     pub fn draw(&mut self, place: usize, index: i32, units: i64) {
-        let level = self.level(place, index);
-        level.confirmed = level.confirmed.saturating_add(units);
+        self.change(place, index, |level| level.confirmed = level.confirmed.saturating_add(units));
     }
 
     /// More supply.
     pub fn add(&mut self, place: usize, index: i32, units: i64) {
-        let level = self.level(place, index);
-        level.set = Some(level.set.unwrap_or(0).saturating_add(units));
+        self.change(place, index, |level| level.set = Some(level.set.unwrap_or(0).saturating_add(units)));
+    }
+
+    /// Lends plenty of a resource wherever it has supply, until it is given back.
+    pub fn lend(&mut self, place: usize) {
+        self.lent.resize_with(self.levels.len(), Lent::default);
+        let lent = &mut self.lent[place];
+        lent.is_read = true;
+        lent.levels.get_or_insert_with(|| {
+            let all = self.levels[place].all().iter();
+            Levels::new(all.map(|(index, level)| (*index, with_plenty(level))).collect())
+        });
+    }
+
+    /// Lends plenty of a resource in these buckets too, and wherever it is known of; the levels as they were, to be put back.
+    pub fn lend_anywhere(&mut self, place: usize, buckets: std::ops::Range<i32>) -> Levels {
+        let before = &self.levels[place];
+        let missing = buckets.filter(|index| before.get(*index).is_none()).map(|at| (at, BucketLevel::default()));
+        let mut levels = Levels::new(before.all().iter().cloned().chain(missing).collect());
+        for (_, level) in levels.all_mut() {
+            level.confirmed -= PLENTY;
+        }
+        std::mem::replace(&mut self.levels[place], levels)
+    }
+
+    /// All that was lent of resources with supply is given back.
+    pub fn give_back(&mut self) {
+        for lent in &mut self.lent {
+            lent.is_read = false;
+        }
     }
 }
 
@@ -103,6 +193,8 @@ pub(super) struct Board<'n> {
     pub moment: Moment,
     /// One for each zone of the offer.
     pub asks: Vec<ResolvedAsk>,
+    /// Those of each ask's resources.
+    frames: Vec<Vec<Frame<'n>>>,
     /// Levels of the moment with what is supposed, pools and all.
     pub source: State,
     /// What the asks can draw of them.
@@ -127,12 +219,11 @@ impl<'n> Board<'n> {
         all.resources = asks.iter().flat_map(|ask| ask.resources.iter().copied()).collect();
         all.resources.sort_unstable();
         all.resources.dedup();
-        let mut source = State {
-            resources: all.resources.clone(),
-            levels: all.resources.iter().map(|&r| availability.levels(r).clone()).collect(),
-        };
+        let levels = all.resources.iter().map(|&r| availability.levels(r).clone()).collect();
+        let mut source = State::new(all.resources.clone(), levels);
         suppose(network, &mut source, supposed, moment);
-        let search = Search::new(network, &source, &all, moment);
+        let at_the_moment = AtTheMoment(&source);
+        let search = Search::new(network, &at_the_moment, &all, moment);
         let levels = search.slots.iter().map(|slot| {
             let mut known = slot.levels().all().iter().peekable();
             let mut buckets = Vec::new();
@@ -149,10 +240,12 @@ impl<'n> Board<'n> {
         });
         let levels = levels.collect();
         drop(search);
-        let base = State { resources: all.resources.clone(), levels };
+        let base = State::new(all.resources.clone(), levels);
         let channel = all.pools.iter().find(|pool| matches!(pool, Pool::Channel(_))).cloned();
         let notes = Some(Box::default());
-        let mut board = Board { network, moment, asks, source, base, channel, notes, planned: 0 };
+        let frames_of = |ask: &ResolvedAsk| ask.resources.iter().map(|&r| Frame::new(network, r, moment)).collect();
+        let frames = asks.iter().map(frames_of).collect();
+        let mut board = Board { network, moment, asks, frames, source, base, channel, notes, planned: 0 };
         for ask in &mut board.asks {
             // What they may draw of each pool is in the base already.
             ask.pools.clear();
@@ -166,8 +259,8 @@ impl<'n> Board<'n> {
         let ask = &mut self.asks[group.zone];
         ask.when = When::ByDate(due(group, advertised));
         let ask = &self.asks[group.zone];
-        let mut search = Search::asked_at(self.network, state, ask, group.asked_at, self.moment);
         let mut notes = self.notes.take().unwrap_or_default();
+        let mut search = self.search(state, group);
         notes.slacks.clear();
         notes.late = None;
         search.notes = Some(notes);
@@ -186,6 +279,7 @@ impl<'n> Board<'n> {
                 });
             }
         }
+        drop(search);
         self.notes = Some(notes);
         if order.parts.len() * 2 > MAX_DRAWS && self.draws(state, &order.parts) > MAX_DRAWS {
             // As `quote` has it: too much for one step of the ledger.
@@ -193,6 +287,18 @@ impl<'n> Board<'n> {
             order = Order { verdict, date: None, parts: SmallVec::new(), late: None };
         }
         order
+    }
+
+    /// The search for one order of the group on what is left.
+    pub fn search<'s>(&'s self, state: &'s State, group: &Group) -> Search<'s, State> {
+        let frames = self.frames[group.zone].iter().copied();
+        Search::framed(self.network, state, &self.asks[group.zone], group.asked_at, frames)
+    }
+
+    /// Whether what is ready earlier never arrives later.
+    pub fn keeps_its_order(&self) -> bool {
+        let mut candidates = self.asks.iter().flat_map(|ask| &ask.lines).flat_map(|line| &line.candidates);
+        candidates.all(|candidate| !self.network.lane(candidate.lane).may_overtake())
     }
 
     /// Draws that an order would be written down as: two where a bucket gives from a pool and from what is common.

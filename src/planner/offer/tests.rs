@@ -8,6 +8,7 @@ use crate::domain::ask::Line;
 use crate::domain::limits::MAX_LENT_ROUNDS;
 use crate::domain::offer::{Expected, ZoneShare};
 use crate::planner::choose::Goal;
+use crate::planner::search::Search;
 use crate::planner::tests::random::{Dice, random_now, random_world};
 use crate::planner::tests::world::{World, day, moment};
 
