@@ -82,11 +82,16 @@ fn allocation(
     };
     let resource = network.resource(resource);
     let today = network.calendar_of(resource).day_of(now);
-    let buckets = (first..).zip(request.units.iter().enumerate()).map(|(index, (i, &units))| Allocation {
-        standing: resource.standing(index, today),
-        units,
-        release_at: goes_back_at(network, resource, index, request.release_hours, now).unwrap_or(Moment::FAR),
-        most: request.most.as_ref().and_then(|most| most.get(i)).copied(),
+    let buckets = (first..).zip(request.units.iter().enumerate()).map(|(index, (i, &units))| {
+        let release_at = goes_back_at(network, resource, index, request.release_hours).unwrap_or(Moment::FAR);
+        Allocation {
+            standing: resource.standing(index, today),
+            // Where it would have gone back already, only the maximum is set: units would be shown of which nothing is held. It
+            // is no fault, as a repeat is to get its first answer then too (rule 20).
+            units: if release_at <= now { 0 } else { units },
+            release_at,
+            most: request.most.as_ref().and_then(|most| most.get(i)).copied(),
+        }
     });
     Ok(SetAllocation {
         request_id: request.request_id.clone(),
@@ -99,19 +104,15 @@ fn allocation(
     })
 }
 
-/// When what is set aside of a bucket goes back by itself: so many hours before it begins. None for a receipt of stock that has
-/// begun: that instant is over, and what is on hand serves for ever (rule 4).
-pub(super) fn goes_back_at(
-    network: &Network,
-    resource: &Resource,
-    index: i32,
-    release_hours: i32,
-    now: Moment,
-) -> Option<Moment> {
-    let begins = resource.bucketing.start(network.calendar_of(resource), index);
+/// When what is set aside of a bucket goes back by itself: so many hours before it begins. None for stock: a receipt serves from
+/// its start for ever (rule 4), so the hours before it begins mean nothing for it.
+pub(super) fn goes_back_at(network: &Network, resource: &Resource, index: i32, release_hours: i32) -> Option<Moment> {
     match resource.kind {
-        Kind::Stock if begins <= now => None,
-        Kind::Stock | Kind::Capacity => Some(begins.minus(Span::hours(i64::from(release_hours)))),
+        Kind::Stock => None,
+        Kind::Capacity => {
+            let begins = resource.bucketing.start(network.calendar_of(resource), index);
+            Some(begins.minus(Span::hours(i64::from(release_hours))))
+        }
     }
 }
 

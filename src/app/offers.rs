@@ -182,7 +182,7 @@ impl App {
     ) -> Result<ApproveOffer, AppError> {
         let network = &view.network;
         is_not_over(network, &zones_of(offer), offer.ends, "offer.ends", now)?;
-        let Checked { report, envelope, orders } = self.play(view, offer, Vec::new(), now, give_up_at).await?;
+        let Checked { report, mut envelope, orders } = self.play(view, offer, Vec::new(), now, give_up_at).await?;
         let report = Arc::new(report);
         if report.orders_asked == 0 {
             return Err(AppError::invalid("offer.orders", "has no orders from today on; an offer needs some"));
@@ -191,17 +191,18 @@ impl App {
             let offer = Arc::clone(&offer.id);
             return Err(AppError::OfferShort { offer, min_share: request.min_share, report });
         }
+        let goes_back_at = |take: &Take| {
+            let resource = network.resource(network.find_resource(take.draw.resource.as_str())?);
+            goes_back_at(network, resource, take.draw.index, request.release_hours)
+        };
+        // What would have gone back already is not set aside: its orders rest on what is common.
+        envelope.retain(|take| goes_back_at(take).is_none_or(|at| at > now));
         if envelope.len() > MAX_ENVELOPE {
             let (offer, buckets) = (Arc::clone(&offer.id), envelope.len());
             return Err(AppError::EnvelopeTooLarge { offer, buckets, limit: MAX_ENVELOPE });
         }
         let ends_at = end_of(network, &zones_of(offer), offer.ends).unwrap_or(Moment::MIN);
-        let release_at = |take: &Take| {
-            let resource = network.find_resource(take.draw.resource.as_str()).map(|at| network.resource(at));
-            let by_itself =
-                resource.and_then(|r| goes_back_at(network, r, take.draw.index, request.release_hours, now));
-            by_itself.map_or(ends_at, |at| at.min(ends_at))
-        };
+        let release_at = |take: &Take| goes_back_at(take).map_or(ends_at, |at| at.min(ends_at));
         let set_aside = |take: &Take| Envelope {
             resource: take.draw.resource.clone(),
             index: take.draw.index,
