@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::error::faults_and_unknown;
 use super::request::SetAllocationRequest;
 use super::response::{BucketRow, LacksUnits};
 use super::supply::{bucket_row, first_bucket, reaches};
@@ -14,6 +15,7 @@ use crate::domain::limits::MAX_REPLANS;
 use crate::domain::network::{Kind, Network, Resource};
 use crate::domain::time::{Moment, Span};
 use crate::ledger::command::{Allocation, Command, Outcome, Refusal, SetAllocation, Shortage};
+use crate::planner::Unknown;
 
 impl App {
     /// Sets units of consecutive buckets aside for a channel, in all of them or in none, and shows the buckets as they then are.
@@ -46,7 +48,7 @@ impl App {
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
                 Outcome::Refused(Refusal::AlreadyExists) => {
                     return Err(match &request.request_id {
-                        Some(id) => AppError::RequestIdTaken(id.clone()),
+                        Some(id) => AppError::RequestTaken(id.clone()),
                         None => {
                             AppError::Internal(Arc::from("an allocation without request_id was taken for a repeat"))
                         }
@@ -68,16 +70,17 @@ fn allocation(
 ) -> Result<SetAllocation, AppError> {
     let mut faults = Faults::new();
     let channel = network.find_channel(&request.channel);
-    if channel.is_none() {
-        faults.add("channel", format!("there is no channel '{}' in this network", request.channel));
-    }
     let at = |field: &str| field.to_owned();
     let found = first_bucket(network, request.resource.as_str(), request.start, at, &mut faults);
     if let Some((resource, first)) = found {
         reaches(network, network.resource(resource), first, request.units.len(), now, "start", &mut faults);
     }
+    let Some(channel) = channel else {
+        let unknown = Unknown { path: "channel".to_owned(), kind: "channel", name: request.channel.to_string() };
+        return Err(faults_and_unknown(faults, vec![unknown]));
+    };
     faults.into_result(()).map_err(AppError::Invalid)?;
-    let (Some(channel), Some((resource, first))) = (channel, found) else {
+    let Some((resource, first)) = found else {
         return Err(AppError::invalid("resource", "is not known"));
     };
     let resource = network.resource(resource);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::allocations::goes_back_at;
+use super::error::faults_and_unknown;
 use super::request::{ApproveOfferRequest, CheckOfferRequest, OffersRequest, SuggestOffersRequest, SupposedLine};
 use super::response::{Approved, OfferRow};
 use super::supply::{first_bucket, reaches};
@@ -33,8 +34,11 @@ impl App {
     ) -> Result<OfferReport, AppError> {
         let now = self.clock.now();
         let view = self.view(network, now)?.view;
-        let supposed = supposed(&view.network, &request.suppose, now)?;
         let offer = Arc::new(request.offer);
+        let supposed = supposed(&view.network, &request.suppose, now).map_err(|faults| {
+            // What else is wrong is told along.
+            faults_and_unknown(faults, planner::unknown_of_offer(&view.network, &offer))
+        })?;
         is_not_over(&view.network, &zones_of(&offer), offer.ends, "offer.ends", now)?;
         Ok(self.play(&view, &offer, supposed, now, give_up_at).await?.report)
     }
@@ -279,7 +283,7 @@ fn approved_before(offers: &Offers, request: &ApproveOfferRequest) -> Result<Opt
     // Where the caller gave no request id, it is the offer's own.
     let is_given = request.request_id.as_str() != &**id;
     match offers.values().find(|other| is_given && other.request_id == request.request_id) {
-        Some(_) => Err(AppError::RequestIdTaken(request.request_id.clone())),
+        Some(_) => Err(AppError::RequestTaken(request.request_id.clone())),
         None => Ok(None),
     }
 }
@@ -312,7 +316,7 @@ fn is_not_over(network: &Network, zones: &[Arc<str>], ends: Day, path: &str, now
 }
 
 /// Supposed supply by the network's own indexes.
-fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Vec<Supposed>, AppError> {
+fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Vec<Supposed>, Faults> {
     let mut faults = Faults::new();
     let supposed = lines
         .iter()
@@ -325,5 +329,5 @@ fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Ve
             Some(Supposed { resource, first, buckets: line.buckets, delta: line.delta })
         })
         .collect();
-    faults.into_result(supposed).map_err(AppError::Invalid)
+    if faults.is_empty() { Ok(supposed) } else { Err(faults) }
 }

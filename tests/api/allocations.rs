@@ -113,7 +113,10 @@ async fn what_is_set_counts_in_place_of_what_was_and_what_was_drawn_counts() {
     let again = set(&server, allot("a2", "lej.van", DAY, &[8])).await.unwrap();
     assert_eq!((again[0].allocated, again[0].available), (6, 2));
     assert_eq!(aside(&server, "lej.van", DAY).await, (0, 8));
-    refusal(&set(&server, allot("a2", "lej.van", DAY, &[7])).await.unwrap_err(), Code::AlreadyExists);
+    let taken = set(&server, allot("a2", "lej.van", DAY, &[7])).await.unwrap_err();
+    let details = refusal(&taken, Code::AlreadyExists);
+    let request = details.resource_info().unwrap();
+    assert_eq!((&*request.resource_type, &*request.resource_name), ("request", "a2"));
     // Without an id, each call counts.
     for _ in 0..2 {
         set(&server, allot("", "lej.van", DAY, &[5])).await.unwrap();
@@ -244,6 +247,21 @@ async fn every_fault_of_an_allocation_is_named() {
         spoil(&mut request);
         assert_eq!(faults(&set(&server, request).await.unwrap_err()), *paths, "row {i}");
     }
+    // A channel that nobody knows is not found, as it is in a quote.
+    let refused = set(&server, SetAllocationRequest { channel: "fax".into(), ..good() }).await.unwrap_err();
+    let quoted = server.quote(read(Ask { channel: "fax".into(), ..ask("card", 1) })).await.unwrap_err();
+    let told = [refused, quoted].map(|status| {
+        let details = refusal(&status, Code::NotFound);
+        let unknown = details.resource_info().unwrap();
+        (
+            details.error_info().unwrap().reason.clone(),
+            unknown.resource_type.clone(),
+            unknown.resource_name.clone(),
+            details.bad_request().unwrap().field_violations.len(),
+        )
+    });
+    assert_eq!(told[0], ("UNKNOWN_NAME".into(), "channel".into(), "fax".into(), 1));
+    assert_eq!(told[0], told[1]);
     assert_eq!(aside(&server, "lej.van", DAY).await, (0, 10));
     set(&server, good()).await.unwrap();
 }

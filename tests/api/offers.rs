@@ -158,7 +158,9 @@ async fn rule_20_the_same_approval_gets_its_first_answer_and_another_is_told_apa
     let taken = |status: Status| refusal(&status, Code::AlreadyExists).error_info().unwrap().reason.clone();
     assert_eq!(taken(approve(&server, approval("a1", cards("c", &[6, 5]))).await.unwrap_err()), "OFFER_TAKEN");
     assert_eq!(taken(approve(&server, approval("a2", cards("c", &[5, 5]))).await.unwrap_err()), "OFFER_TAKEN");
-    assert_eq!(taken(approve(&server, approval("a1", cards("d", &[1]))).await.unwrap_err()), "REQUEST_ID_TAKEN");
+    let used = approve(&server, approval("a1", cards("d", &[1]))).await.unwrap_err();
+    assert_eq!(refusal(&used, Code::AlreadyExists).resource_info().unwrap().resource_type, "request");
+    assert_eq!(taken(used), "REQUEST_ID_TAKEN");
 
     let closed = close(&server, "c").await.unwrap();
     let again = approve(&server, approval("a1", cards("c", &[5, 5]))).await.unwrap();
@@ -532,6 +534,12 @@ async fn what_only_the_network_knows_is_looked_at_too() {
     let suppose = [("lej.train", FIRST, 1, 1), ("lej.van", "2026-11-22", 1, 1), ("lej.van", "2026-11-24T08:00", 1, 1)];
     let named = faults(&check(&server, cards("c", &[1]), &suppose).await.unwrap_err());
     assert_eq!(named, ["suppose[0].resource", "suppose[1].start", "suppose[2].start"]);
+
+    // All at once, by the offer's names first.
+    let mut both = cards("c", &[1]);
+    (both.lines[0].sku, both.zones[0].zone, both.channel) = ("vase".into(), "fr".into(), "fax".into());
+    let named = faults(&check(&server, both, &suppose[..1]).await.unwrap_err());
+    assert_eq!(named, ["offer.lines[0].sku", "offer.zones[0].zone", "offer.channel", "suppose[0].resource"]);
 
     // Days that are over are passed over; an offer of which nothing else is left is a slip of the pen.
     let begun = Offer { starts: "2026-11-22".into(), ..cards("c", &[9]) };
