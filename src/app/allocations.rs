@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::error::faults_and_unknown;
 use super::request::SetAllocationRequest;
 use super::response::{BucketRow, LacksUnits};
 use super::supply::{bucket_row, first_bucket, reaches};
@@ -14,6 +15,7 @@ use crate::domain::limits::MAX_REPLANS;
 use crate::domain::network::{Kind, Network, Resource};
 use crate::domain::time::{Moment, Span};
 use crate::ledger::command::{Allocation, Command, Outcome, Refusal, SetAllocation, Shortage};
+use crate::planner::Unknown;
 
 impl App {
     /// Sets units of consecutive buckets aside for a channel, in all of them or in none, and shows the buckets as they then are.
@@ -46,7 +48,7 @@ impl App {
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
                 Outcome::Refused(Refusal::AlreadyExists) => {
                     return Err(match &request.request_id {
-                        Some(id) => AppError::RequestIdTaken(id.clone()),
+                        Some(id) => AppError::RequestTaken(id.clone()),
                         None => {
                             AppError::Internal(Arc::from("an allocation without request_id was taken for a repeat"))
                         }
@@ -68,25 +70,31 @@ fn allocation(
 ) -> Result<SetAllocation, AppError> {
     let mut faults = Faults::new();
     let channel = network.find_channel(&request.channel);
-    if channel.is_none() {
-        faults.add("channel", format!("there is no channel '{}' in this network", request.channel));
-    }
     let at = |field: &str| field.to_owned();
     let found = first_bucket(network, request.resource.as_str(), request.start, at, &mut faults);
     if let Some((resource, first)) = found {
         reaches(network, network.resource(resource), first, request.units.len(), now, "start", &mut faults);
     }
+    let Some(channel) = channel else {
+        let unknown = Unknown { path: "channel".to_owned(), kind: "channel", name: request.channel.to_string() };
+        return Err(faults_and_unknown(faults, vec![unknown]));
+    };
     faults.into_result(()).map_err(AppError::Invalid)?;
-    let (Some(channel), Some((resource, first))) = (channel, found) else {
+    let Some((resource, first)) = found else {
         return Err(AppError::invalid("resource", "is not known"));
     };
     let resource = network.resource(resource);
     let today = network.calendar_of(resource).day_of(now);
-    let buckets = (first..).zip(request.units.iter().enumerate()).map(|(index, (i, &units))| Allocation {
-        standing: resource.standing(index, today),
-        units,
-        release_at: goes_back_at(network, resource, index, request.release_hours, now).unwrap_or(Moment::FAR),
-        most: request.most.as_ref().and_then(|most| most.get(i)).copied(),
+    let buckets = (first..).zip(request.units.iter().enumerate()).map(|(index, (i, &units))| {
+        let release_at = goes_back_at(network, resource, index, request.release_hours).unwrap_or(Moment::FAR);
+        Allocation {
+            standing: resource.standing(index, today),
+            // Where it would have gone back already, only the maximum is set: units would be shown of which nothing is held. It
+            // is no fault, as a repeat is to get its first answer then too (rule 20).
+            units: if release_at <= now { 0 } else { units },
+            release_at,
+            most: request.most.as_ref().and_then(|most| most.get(i)).copied(),
+        }
     });
     Ok(SetAllocation {
         request_id: request.request_id.clone(),
@@ -99,19 +107,15 @@ fn allocation(
     })
 }
 
-/// When what is set aside of a bucket goes back by itself: so many hours before it begins. None for a receipt of stock that has
-/// begun: that instant is over, and what is on hand serves for ever (rule 4).
-pub(super) fn goes_back_at(
-    network: &Network,
-    resource: &Resource,
-    index: i32,
-    release_hours: i32,
-    now: Moment,
-) -> Option<Moment> {
-    let begins = resource.bucketing.start(network.calendar_of(resource), index);
+/// When what is set aside of a bucket goes back by itself: so many hours before it begins. None for stock: a receipt serves from
+/// its start for ever (rule 4), so the hours before it begins mean nothing for it.
+pub(super) fn goes_back_at(network: &Network, resource: &Resource, index: i32, release_hours: i32) -> Option<Moment> {
     match resource.kind {
-        Kind::Stock if begins <= now => None,
-        Kind::Stock | Kind::Capacity => Some(begins.minus(Span::hours(i64::from(release_hours)))),
+        Kind::Stock => None,
+        Kind::Capacity => {
+            let begins = resource.bucketing.start(network.calendar_of(resource), index);
+            Some(begins.minus(Span::hours(i64::from(release_hours))))
+        }
     }
 }
 

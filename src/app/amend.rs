@@ -45,7 +45,7 @@ impl App {
                 old.amendments.iter().find(|a| a.request_id.is_some() && a.request_id == request.request_id)
             {
                 if done.fingerprint != request.fingerprint {
-                    return Err(AppError::RequestIdTaken(done.request_id.clone().unwrap_or_else(|| id.clone())));
+                    return Err(AppError::RequestTaken(done.request_id.clone().unwrap_or_else(|| id.clone())));
                 }
                 let (verdict, bottlenecks) = (done.verdict, done.bottlenecks.clone());
                 // What a read shows may not be durable yet; behind a command it is.
@@ -108,7 +108,7 @@ impl App {
                 Outcome::Refused(Refusal::Shipped) => return Err(AppError::Shipped(id.clone())),
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
                 Outcome::Refused(Refusal::AlreadyExists) => {
-                    return Err(AppError::RequestIdTaken(request.request_id.clone().unwrap_or_else(|| id.clone())));
+                    return Err(AppError::RequestTaken(request.request_id.clone().unwrap_or_else(|| id.clone())));
                 }
                 Outcome::Refused(Refusal::NotFound) => return Err(AppError::UnknownReservation(id.clone())),
                 Outcome::Refused(Refusal::TooManyAmendments) => {

@@ -16,6 +16,8 @@ impl App {
         let now = self.clock.now();
         let view = self.view(network, now)?.view;
         let ask = planner::resolve(&view.network, &request.ask, |id| view.has_offer(id)).map_err(AppError::Unknown)?;
-        Ok(planner::dates(&view.network, &*view, &ask, request.from, request.days, now))
+        Ok(self.records.with(network, |record| {
+            planner::dates(&view.network, &*view, &ask, request.from, request.days, now, record)
+        }))
     }
 }

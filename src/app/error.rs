@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::response::LacksUnits;
-use crate::domain::faults::{Fault, summary};
+use crate::domain::faults::{Fault, Faults, summary};
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::offer::OfferReport;
 use crate::domain::reservation::State;
@@ -27,9 +27,12 @@ pub enum AppError {
     /// There is no such reservation.
     #[error("there is no reservation '{0}'")]
     UnknownReservation(ReservationId),
-    /// The request id names another request (rule 20).
+    /// The request id names a reservation that another request made (rule 20).
     #[error("request_id '{0}' was used with another request; a new request needs a new id")]
     RequestIdTaken(ReservationId),
+    /// The request id names another request that made no reservation (rule 20).
+    #[error("request_id '{0}' was used with another request; a new request needs a new id")]
+    RequestTaken(ReservationId),
     /// The reservation's state forbids the call.
     #[error("reservation '{id}' is {}; {needed}", state.name())]
     WrongState {
@@ -152,6 +155,7 @@ impl AppError {
             | AppError::UnknownNetwork(_)
             | AppError::UnknownReservation(_)
             | AppError::RequestIdTaken(_)
+            | AppError::RequestTaken(_)
             | AppError::WrongState { .. }
             | AppError::Shipped(_)
             | AppError::RetakeShort { .. }
@@ -193,6 +197,20 @@ impl AppError {
             LedgerError::TooManyNetworks(limit) => AppError::TooManyNetworks(limit),
         }
     }
+}
+
+/// What a request is told that has faults, names what does not exist, or both: all of it at once. Names alone are not found; with
+/// other faults among them, the request is invalid.
+pub(super) fn faults_and_unknown(faults: Faults, unknown: Vec<Unknown>) -> AppError {
+    if faults.is_empty() {
+        return AppError::Unknown(unknown);
+    }
+    let mut all = Faults::new();
+    for u in unknown {
+        all.add(u.path, format!("there is no {} '{}' in this network", u.kind, u.name));
+    }
+    all.extend(faults.into_vec());
+    AppError::Invalid(all.into_vec())
 }
 
 fn unknown_summary(unknown: &[Unknown]) -> String {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::allocations::goes_back_at;
+use super::error::faults_and_unknown;
 use super::request::{ApproveOfferRequest, CheckOfferRequest, OffersRequest, SuggestOffersRequest, SupposedLine};
 use super::response::{Approved, OfferRow};
 use super::supply::{first_bucket, reaches};
@@ -33,8 +34,11 @@ impl App {
     ) -> Result<OfferReport, AppError> {
         let now = self.clock.now();
         let view = self.view(network, now)?.view;
-        let supposed = supposed(&view.network, &request.suppose, now)?;
         let offer = Arc::new(request.offer);
+        let supposed = supposed(&view.network, &request.suppose, now).map_err(|faults| {
+            // What else is wrong is told along.
+            faults_and_unknown(faults, planner::unknown_of_offer(&view.network, &offer))
+        })?;
         is_not_over(&view.network, &zones_of(&offer), offer.ends, "offer.ends", now)?;
         Ok(self.play(&view, &offer, supposed, now, give_up_at).await?.report)
     }
@@ -182,7 +186,7 @@ impl App {
     ) -> Result<ApproveOffer, AppError> {
         let network = &view.network;
         is_not_over(network, &zones_of(offer), offer.ends, "offer.ends", now)?;
-        let Checked { report, envelope, orders } = self.play(view, offer, Vec::new(), now, give_up_at).await?;
+        let Checked { report, mut envelope, orders } = self.play(view, offer, Vec::new(), now, give_up_at).await?;
         let report = Arc::new(report);
         if report.orders_asked == 0 {
             return Err(AppError::invalid("offer.orders", "has no orders from today on; an offer needs some"));
@@ -191,17 +195,18 @@ impl App {
             let offer = Arc::clone(&offer.id);
             return Err(AppError::OfferShort { offer, min_share: request.min_share, report });
         }
+        let goes_back_at = |take: &Take| {
+            let resource = network.resource(network.find_resource(take.draw.resource.as_str())?);
+            goes_back_at(network, resource, take.draw.index, request.release_hours)
+        };
+        // What would have gone back already is not set aside: its orders rest on what is common.
+        envelope.retain(|take| goes_back_at(take).is_none_or(|at| at > now));
         if envelope.len() > MAX_ENVELOPE {
             let (offer, buckets) = (Arc::clone(&offer.id), envelope.len());
             return Err(AppError::EnvelopeTooLarge { offer, buckets, limit: MAX_ENVELOPE });
         }
         let ends_at = end_of(network, &zones_of(offer), offer.ends).unwrap_or(Moment::MIN);
-        let release_at = |take: &Take| {
-            let resource = network.find_resource(take.draw.resource.as_str()).map(|at| network.resource(at));
-            let by_itself =
-                resource.and_then(|r| goes_back_at(network, r, take.draw.index, request.release_hours, now));
-            by_itself.map_or(ends_at, |at| at.min(ends_at))
-        };
+        let release_at = |take: &Take| goes_back_at(take).map_or(ends_at, |at| at.min(ends_at));
         let set_aside = |take: &Take| Envelope {
             resource: take.draw.resource.clone(),
             index: take.draw.index,
@@ -278,7 +283,7 @@ fn approved_before(offers: &Offers, request: &ApproveOfferRequest) -> Result<Opt
     // Where the caller gave no request id, it is the offer's own.
     let is_given = request.request_id.as_str() != &**id;
     match offers.values().find(|other| is_given && other.request_id == request.request_id) {
-        Some(_) => Err(AppError::RequestIdTaken(request.request_id.clone())),
+        Some(_) => Err(AppError::RequestTaken(request.request_id.clone())),
         None => Ok(None),
     }
 }
@@ -311,7 +316,7 @@ fn is_not_over(network: &Network, zones: &[Arc<str>], ends: Day, path: &str, now
 }
 
 /// Supposed supply by the network's own indexes.
-fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Vec<Supposed>, AppError> {
+fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Vec<Supposed>, Faults> {
     let mut faults = Faults::new();
     let supposed = lines
         .iter()
@@ -324,5 +329,5 @@ fn supposed(network: &Network, lines: &[SupposedLine], now: Moment) -> Result<Ve
             Some(Supposed { resource, first, buckets: line.buckets, delta: line.delta })
         })
         .collect();
-    faults.into_result(supposed).map_err(AppError::Invalid)
+    if faults.is_empty() { Ok(supposed) } else { Err(faults) }
 }

@@ -124,7 +124,7 @@ impl App {
                 Outcome::Refused(Refusal::NetworkChanged { version }) => self.await_network(network, version).await?,
                 Outcome::Refused(Refusal::AlreadyExists) => {
                     return Err(match &request.request_id {
-                        Some(id) => AppError::RequestIdTaken(id.clone()),
+                        Some(id) => AppError::RequestTaken(id.clone()),
                         None => {
                             AppError::Internal(Arc::from("an adjustment without request_id was taken for a repeat"))
                         }

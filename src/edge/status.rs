@@ -46,6 +46,11 @@ fn told(failed: AppError, of_message: Option<usize>) -> Status {
             id.to_string(),
             "another request made it; the same request would have got its answer again",
         ),
+        AppError::RequestTaken(id) => error(Code::AlreadyExists, "REQUEST_ID_TAKEN").resource(
+            "request",
+            id.to_string(),
+            "it was used with another request; the same request would have got its answer again",
+        ),
         AppError::WrongState { id, state, needed } => error(Code::FailedPrecondition, "WRONG_STATE")
             .metadata("state", state.name())
             .precondition("STATE", id.to_string(), needed),

@@ -47,12 +47,7 @@ pub fn quote_kept<A: Availability + ?Sized>(
         When::Any | When::ByDate(_) | When::ByTime(_) => true,
         When::OnDate(_) | When::InWindow { .. } => false,
     };
-    let sure = ask.lanes(network).into_iter().filter_map(|lane| {
-        let kept = of_lane(network, record, lane)?;
-        let days = kept.days_for(min).filter(|days| moves || *days == 0)?;
-        Some(Sure { lane, days, kept: kept.clone() })
-    });
-    let only = ask.with_record(sure.collect());
+    let only = only_sure(network, ask, min, moves, record);
     // A line that no lane reaches at all is told of as ever.
     let unsure =
         only.lines.iter().zip(&ask.lines).position(|(o, a)| o.candidates.is_empty() && !a.candidates.is_empty());
@@ -63,6 +58,22 @@ pub fn quote_kept<A: Availability + ?Sized>(
     };
     let answer = Answer { verdict: Verdict::Unavailable, promise: None, bottlenecks, alternatives: Vec::new(), as_of };
     Planned { answer, takes: Vec::new() }
+}
+
+/// The ask by those lanes only whose record supports the confidence: where its dates can't move, as they are.
+pub(super) fn only_sure(
+    network: &Network,
+    ask: &ResolvedAsk,
+    min: Share,
+    moves: bool,
+    record: &KeptRecord,
+) -> ResolvedAsk {
+    let sure = ask.lanes(network).into_iter().filter_map(|lane| {
+        let kept = of_lane(network, record, lane)?;
+        let days = kept.days_for(min).filter(|days| moves || *days == 0)?;
+        Some(Sure { lane, days, kept: kept.clone() })
+    });
+    ask.with_record(sure.collect())
 }
 
 fn of_lane<'r>(network: &Network, record: &'r KeptRecord, lane: LaneIdx) -> Option<&'r Kept> {

@@ -1,11 +1,13 @@
 //! The dates that a date picker may offer, each with what is left of it: every day is asked as on_date would be, every slot
 //! as in_window would be (rule 15).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::choose::Goal;
+use super::confidence::only_sure;
 use super::flow::Flow;
 use super::lane::Target;
 use super::overlay::{Entry, Overlay};
@@ -13,13 +15,15 @@ use super::resolve::ResolvedAsk;
 use super::search::Search;
 use crate::domain::answer::PromiseDate;
 use crate::domain::bucket::Availability;
+use crate::domain::kept::KeptRecord;
 use crate::domain::limits::{MAX_DATE_TRIES, MAX_PLAYED_TRIES, MAX_REMAINING};
 use crate::domain::network::{LaneIdx, Network};
 use crate::domain::time::{Day, Moment};
 
 /// The dates, windows and services on which the ask can be promised, of the `days` days from `from` on (today in the zone
 /// where none is given), by date, then window, then service. `when` of the ask is not read. Days before today have none. Ends
-/// with the day on which `MAX_DATE_TRIES` are used up; the first day is always told.
+/// with the day on which `MAX_DATE_TRIES` are used up; the first day is always told. With the ask's `min_confidence`, only those that
+/// are so sure by the record: a date that is listed can't move out, so only lanes that are sure enough as they are will do.
 pub fn dates<A: Availability + ?Sized>(
     network: &Network,
     availability: &A,
@@ -27,12 +31,20 @@ pub fn dates<A: Availability + ?Sized>(
     from: Option<Day>,
     days: i32,
     now: Moment,
+    record: &KeptRecord,
 ) -> Vec<PromiseDate> {
+    let ask = match ask.min_confidence {
+        Some(min) => Cow::Owned(only_sure(network, ask, min, false, record)),
+        None => Cow::Borrowed(ask),
+    };
+    if ask.lines.iter().any(|line| line.candidates.is_empty()) {
+        return Vec::new();
+    }
     let zone = &network.zone(ask.zone).calendar;
     let today = zone.day_of(now);
     let from = from.unwrap_or(today);
     let (first, end) = (from.max(today), Day(from.0.saturating_add(days)));
-    let kinds = kinds(network, ask);
+    let kinds = kinds(network, &ask);
     let mut searches: Vec<_> = Vec::with_capacity(kinds.len());
     for kind in &kinds {
         let mut search = Search::new(network, availability, &kind.ask, now);

@@ -36,7 +36,7 @@ use crate::domain::time::Moment;
 pub use confidence::quote_kept;
 pub use dates::dates;
 pub use given_back::{GivenBack, GivenBackLevels};
-pub use offer::{Checked, Suggested, Supposed, check_offer, suggest};
+pub use offer::{Checked, Suggested, Supposed, check_offer, suggest, unknown_of_offer};
 pub use resolve::{ResolvedAsk, Unknown, resolve};
 use search::Search;
 

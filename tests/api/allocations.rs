@@ -113,7 +113,10 @@ async fn what_is_set_counts_in_place_of_what_was_and_what_was_drawn_counts() {
     let again = set(&server, allot("a2", "lej.van", DAY, &[8])).await.unwrap();
     assert_eq!((again[0].allocated, again[0].available), (6, 2));
     assert_eq!(aside(&server, "lej.van", DAY).await, (0, 8));
-    refusal(&set(&server, allot("a2", "lej.van", DAY, &[7])).await.unwrap_err(), Code::AlreadyExists);
+    let taken = set(&server, allot("a2", "lej.van", DAY, &[7])).await.unwrap_err();
+    let details = refusal(&taken, Code::AlreadyExists);
+    let request = details.resource_info().unwrap();
+    assert_eq!((&*request.resource_type, &*request.resource_name), ("request", "a2"));
     // Without an id, each call counts.
     for _ in 0..2 {
         set(&server, allot("", "lej.van", DAY, &[5])).await.unwrap();
@@ -131,9 +134,42 @@ async fn what_is_left_goes_back_so_many_hours_before_its_bucket_begins() {
     assert_eq!(aside(&server, "lej.van", "2026-11-25").await, (10, 0));
     server.turn(1);
     assert_eq!(aside(&server, "lej.van", "2026-11-25").await, (0, 10));
-    // Today's bucket has begun: what is set aside of it is everyone's already.
-    let today = set(&server, allot("a2", "lej.van", DAY, &[10])).await.unwrap();
-    assert_eq!((today[0].allocated, today[0].available), (0, 10));
+    // Today's bucket has begun, and that of the 26th is nearer than so many hours: only the most is set.
+    let near = SetAllocationRequest {
+        release_hours: 48,
+        max_units: vec![10, 10, 7],
+        ..allot("a2", "lej.van", DAY, &[10, 10, 7])
+    };
+    let buckets = set(&server, near.clone()).await.unwrap();
+    let told: Vec<_> = buckets.iter().map(|b| (b.allocated, b.available, b.channels[0].max_units)).collect();
+    assert_eq!(told, [(0, 10, Some(10)), (0, 10, Some(10)), (0, 10, Some(7))]);
+    assert!(buckets.iter().all(|b| b.pools.is_empty()), "nothing is shown that is not held: {buckets:?}");
+    assert_eq!(set(&server, near).await.unwrap(), buckets);
+}
+
+#[tokio::test]
+async fn rule_20_a_repeat_gets_its_first_answer_also_once_the_bucket_has_begun() {
+    let server = TestServer::shop().await;
+    let first = set(&server, allot("a1", "lej.van", "2026-11-25", &[10])).await.unwrap();
+    assert_eq!((first[0].allocated, first[0].available), (10, 0));
+    server.turn(40 * 3600);
+    let again = set(&server, allot("a1", "lej.van", "2026-11-25", &[10])).await.unwrap();
+    assert_eq!(again[0].pools[0].units, 10);
+    assert_eq!(aside(&server, "lej.van", "2026-11-25").await, (0, 10));
+}
+
+#[tokio::test]
+async fn rule_04_stock_to_come_stays_set_aside_when_it_arrives() {
+    let server = TestServer::shop().await;
+    // Seven cups come on the 30th.
+    let request = SetAllocationRequest { release_hours: 48, ..allot("a1", "lej.stock.cup", "2026-11-30", &[6]) };
+    let buckets = set(&server, request).await.unwrap();
+    let [pool] = &buckets[0].pools[..] else { panic!("{buckets:?}") };
+    assert_eq!((pool.left, pool.release_at), (6, None));
+    for (days, today) in [(5, "the hour is over"), (3, "it has begun"), (30, "long after")] {
+        server.turn(days * 86_400);
+        assert_eq!(aside(&server, "lej.stock.cup", "2026-11-30").await, (6, 1), "{today}");
+    }
 }
 
 #[tokio::test]
@@ -211,6 +247,21 @@ async fn every_fault_of_an_allocation_is_named() {
         spoil(&mut request);
         assert_eq!(faults(&set(&server, request).await.unwrap_err()), *paths, "row {i}");
     }
+    // A channel that nobody knows is not found, as it is in a quote.
+    let refused = set(&server, SetAllocationRequest { channel: "fax".into(), ..good() }).await.unwrap_err();
+    let quoted = server.quote(read(Ask { channel: "fax".into(), ..ask("card", 1) })).await.unwrap_err();
+    let told = [refused, quoted].map(|status| {
+        let details = refusal(&status, Code::NotFound);
+        let unknown = details.resource_info().unwrap();
+        (
+            details.error_info().unwrap().reason.clone(),
+            unknown.resource_type.clone(),
+            unknown.resource_name.clone(),
+            details.bad_request().unwrap().field_violations.len(),
+        )
+    });
+    assert_eq!(told[0], ("UNKNOWN_NAME".into(), "channel".into(), "fax".into(), 1));
+    assert_eq!(told[0], told[1]);
     assert_eq!(aside(&server, "lej.van", DAY).await, (0, 10));
     set(&server, good()).await.unwrap();
 }

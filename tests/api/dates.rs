@@ -84,6 +84,27 @@ async fn dates_come_in_order_for_all_services_and_within_what_was_asked() {
 }
 
 #[tokio::test]
+async fn only_dates_that_are_sure_enough_are_listed() {
+    let server = TestServer::shop().await;
+    let sure = |share, ask: Ask| Ask { min_confidence: Some(share), ..ask };
+    assert!(dates(&server, sure(0.01, ask("card", 1)), "", 14).await.is_empty(), "nothing is on record");
+    // 34 of 40 by standard come on their day.
+    crate::fulfilment::deliver(&server, &[(4, 1), (2, 3)]).await;
+    let any = dates(&server, ask("card", 1), "", 14).await;
+    assert!(!any.is_empty());
+    assert_eq!(dates(&server, sure(0.85, ask("card", 1)), "", 14).await, any);
+    assert!(dates(&server, sure(0.86, ask("card", 1)), "", 14).await.is_empty());
+    let all = Ask { service: String::new(), ..ask("card", 1) };
+    assert_eq!(dates(&server, sure(0.85, all.clone()), "", 14).await, any, "express is not on record");
+    for date in &any {
+        for (share, expected) in [(0.85, Verdict::Promised), (0.86, Verdict::Unavailable)] {
+            let quoted = server.quote(read(on(&date.date, sure(share, all.clone())))).await.unwrap();
+            assert_eq!(quoted.verdict(), expected, "{share} on {}", date.date);
+        }
+    }
+}
+
+#[tokio::test]
 async fn bad_questions_name_their_faults() {
     let server = TestServer::shop().await;
     let mut promises = server.promises.clone();

@@ -169,7 +169,7 @@ async fn the_day_of_delivery_is_that_of_the_zone_and_is_held_against_the_first_d
 }
 
 /// Delivers forty cards of a day, so many of them so many days late.
-async fn deliver(server: &TestServer, late: &[(usize, i64)]) {
+pub async fn deliver(server: &TestServer, late: &[(usize, i64)]) {
     server.supply("lej.van", DAY, &[100]).await;
     let mut fulfilments = vec![];
     for i in 0..40 {

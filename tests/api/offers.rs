@@ -158,7 +158,9 @@ async fn rule_20_the_same_approval_gets_its_first_answer_and_another_is_told_apa
     let taken = |status: Status| refusal(&status, Code::AlreadyExists).error_info().unwrap().reason.clone();
     assert_eq!(taken(approve(&server, approval("a1", cards("c", &[6, 5]))).await.unwrap_err()), "OFFER_TAKEN");
     assert_eq!(taken(approve(&server, approval("a2", cards("c", &[5, 5]))).await.unwrap_err()), "OFFER_TAKEN");
-    assert_eq!(taken(approve(&server, approval("a1", cards("d", &[1]))).await.unwrap_err()), "REQUEST_ID_TAKEN");
+    let used = approve(&server, approval("a1", cards("d", &[1]))).await.unwrap_err();
+    assert_eq!(refusal(&used, Code::AlreadyExists).resource_info().unwrap().resource_type, "request");
+    assert_eq!(taken(used), "REQUEST_ID_TAKEN");
 
     let closed = close(&server, "c").await.unwrap();
     let again = approve(&server, approval("a1", cards("c", &[5, 5]))).await.unwrap();
@@ -248,6 +250,66 @@ async fn rule_26_stock_on_hand_stays_set_aside_until_the_end_of_the_offer() {
     // Closing what has ended is no fault.
     assert_eq!(close(&server, "m").await.unwrap().closed_at, ended.closed_at);
     assert_eq!(two().await.unwrap().verdict(), Verdict::Promised);
+}
+
+#[tokio::test]
+async fn rule_26_stock_to_come_stays_set_aside_until_the_end_of_the_offer() {
+    let server = TestServer::shop().await;
+    // Seven cups come on each Monday; the offer is sold of those of the 30th and the 7th.
+    server.supply("lej.stock.cup", "2026-11-23", &[0]).await;
+    let cups = Offer {
+        lines: vec![Line { sku: "cup".into(), quantity: 1 }],
+        starts: "2026-12-14".into(),
+        ends: "2026-12-15".into(),
+        promise: Some(offer::Promise::WithinDays(2)),
+        ..cards("cups", &[8, 6])
+    };
+    server.supply("lej.stock.cup", "2026-12-14", &[0]).await;
+    let request = ApproveOfferRequest { release_hours: 24, ..approval("a1", cups) };
+    assert_eq!(approved(&server, request).await.orders_set_aside, 14);
+    let arrived = async || {
+        (aside(&server, "lej.stock.cup", "2026-11-30").await, aside(&server, "lej.stock.cup", "2026-12-07").await)
+    };
+    let kept = ((7, 0), (7, 0));
+    assert_eq!(arrived().await, kept);
+    let receipts = server.buckets("lej.stock.cup", "2026-12-07", 1).await;
+    let pool = receipts.iter().flat_map(|b| &b.pools).next().unwrap();
+    assert_eq!(pool.release_at, stamp("2026-12-15T23:00:00Z"), "the end of the offer");
+    // The 6th at 23:00 UTC is when the second begins: 24 hours before, then, and on the eve of the offer.
+    for (seconds, what) in [(12 * 86_400 + 15 * 3600, "hours before"), (86_400, "it begins"), (6 * 86_400, "the eve")] {
+        server.turn(seconds);
+        assert_eq!(arrived().await, kept, "{what}");
+    }
+    // The offer's first day, 09:00: its orders get what was kept for them.
+    server.turn(86_400 + 9 * 3600);
+    let by_then = |ask| by("2026-12-16", ask);
+    assert_eq!(server.quote(read(by_then(ask("cup", 1)))).await.unwrap().verdict(), Verdict::Later, "on the 21st");
+    server.held("r1", by_then(redeems("cups", ask("cup", 6)))).await;
+    let draws = server.evidence("r1").await.unwrap().draws;
+    assert!(draws.iter().filter(|d| d.resource == "lej.stock.cup").all(|d| d.pool == "offer/cups"), "{draws:?}");
+}
+
+#[tokio::test]
+async fn rule_26_nothing_is_set_aside_of_a_bucket_whose_hour_is_over() {
+    let server = TestServer::shop().await;
+    // Ordered on the 24th, packed on the 24th, by van on the 25th; approved on the 24th at 09:00.
+    server.turn(86_400);
+    let request = |id: &str, hours| ApproveOfferRequest { release_hours: hours, ..approval(id, cards(id, &[4])) };
+    let state = approved(&server, request("begun", 0)).await;
+    assert_eq!(state.orders_set_aside, 4, "all that got a yes");
+    let pools = async |resource: &str, day: &str| server.bucket(resource, day).await.pools.len();
+    assert_eq!((pools("lej.pack", FIRST).await, pools("lej.van", NEXT).await), (0, 1));
+    assert_eq!(aside(&server, "lej.van", NEXT).await, (4, 6));
+    // The 25th begins in 15 hours: with 14 it is held, with 15 it is over.
+    approved(&server, request("near", 15)).await;
+    assert_eq!(aside(&server, "lej.van", NEXT).await, (4, 6));
+    assert_eq!((pools("lej.pack", FIRST).await, pools("lej.van", NEXT).await), (0, 1));
+    approved(&server, request("far", 14)).await;
+    assert_eq!(aside(&server, "lej.van", NEXT).await, (8, 2));
+    // Their orders rest on what is common.
+    server.held("r1", by(NEXT, redeems("near", ask("card", 1)))).await;
+    assert!(server.evidence("r1").await.unwrap().draws.iter().all(|d| d.pool.is_empty()));
+    assert_eq!(close(&server, "near").await.unwrap().state(), State::Closed);
 }
 
 #[tokio::test]
@@ -472,6 +534,12 @@ async fn what_only_the_network_knows_is_looked_at_too() {
     let suppose = [("lej.train", FIRST, 1, 1), ("lej.van", "2026-11-22", 1, 1), ("lej.van", "2026-11-24T08:00", 1, 1)];
     let named = faults(&check(&server, cards("c", &[1]), &suppose).await.unwrap_err());
     assert_eq!(named, ["suppose[0].resource", "suppose[1].start", "suppose[2].start"]);
+
+    // All at once, by the offer's names first.
+    let mut both = cards("c", &[1]);
+    (both.lines[0].sku, both.zones[0].zone, both.channel) = ("vase".into(), "fr".into(), "fax".into());
+    let named = faults(&check(&server, both, &suppose[..1]).await.unwrap_err());
+    assert_eq!(named, ["offer.lines[0].sku", "offer.zones[0].zone", "offer.channel", "suppose[0].resource"]);
 
     // Days that are over are passed over; an offer of which nothing else is left is a slip of the pen.
     let begun = Offer { starts: "2026-11-22".into(), ..cards("c", &[9]) };

@@ -9,15 +9,23 @@ use crate::proto::v1;
 /// Part of a resource was set aside.
 pub fn allocated(request: &v1::SetAllocationRequest, answer: &v1::SetAllocationResponse, times: &Times) -> String {
     let buckets = counted_of(i64::try_from(answer.buckets.len()).unwrap_or(0), "bucket", "buckets");
-    let set: i64 = request.units.iter().sum();
+    // What is set aside, which is nothing of buckets of which it would have gone back already.
+    let own = format!("channel/{}", request.channel);
+    let pools = answer.buckets.iter().map(|bucket| bucket.pools.iter().find(|pool| pool.pool == own));
+    let pools: Vec<_> = request.units.iter().zip(pools).filter_map(|(asked, pool)| Some((*asked, pool?))).collect();
+    let set: i64 = pools.iter().map(|(asked, pool)| pool.units.min(*asked)).sum();
     let most = if request.max_units.is_empty() { "without a maximum" } else { "with a maximum" };
     let (resource, channel) = (&request.resource, &request.channel);
     let what = if set > 0 {
-        let hours = counted_of(request.release_hours.into(), "hour", "hours");
         let set = counted_of(set, "unit", "units");
-        format!(
-            "{set} of {resource} are kept for {channel} in {buckets}, {most}; what is left goes back {hours} before a bucket begins"
-        )
+        // Stock does not go back by itself.
+        let back = if pools.iter().any(|(_, pool)| pool.release_at.is_some()) {
+            let hours = counted_of(request.release_hours.into(), "hour", "hours");
+            format!("; what is left goes back {hours} before a bucket begins")
+        } else {
+            String::new()
+        };
+        format!("{set} of {resource} are kept for {channel} in {buckets}, {most}{back}")
     } else {
         format!("nothing of {resource} is kept for {channel} in {buckets}, {most}")
     };

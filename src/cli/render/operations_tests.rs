@@ -106,9 +106,19 @@ fn an_allocation_shows_what_came_of_it() {
     let head = "Done: 100 units of lej.pack are kept for vip in 1 bucket, with a maximum; what is left goes back 24 hours before a \
                 bucket begins\nSet aside:\n";
     assert!(text.starts_with(head), "{text}");
-    let text = operations::allocated(&v1::SetAllocationRequest { units: vec![0], ..request }, &answer, &berlin());
+    let none = v1::SetAllocationRequest { units: vec![0], ..request.clone() };
+    let text = operations::allocated(&none, &answer, &berlin());
     let head = "Done: nothing of lej.pack is kept for vip in 1 bucket, with a maximum\nSet aside:\n";
     assert!(strip_str(&text).to_string().starts_with(head), "{text}");
+    // Of stock nothing goes back by itself; of a bucket that has begun nothing is set aside.
+    let mut stock = answer.clone();
+    stock.buckets[0].pools.iter_mut().for_each(|pool| pool.release_at = None);
+    let text = strip_str(&operations::allocated(&request, &stock, &berlin())).to_string();
+    assert!(text.starts_with("Done: 100 units of lej.pack are kept for vip in 1 bucket, with a maximum\n"), "{text}");
+    let mut begun = answer;
+    begun.buckets[0].pools.clear();
+    let text = strip_str(&operations::allocated(&request, &begun, &berlin())).to_string();
+    assert!(text.starts_with("Done: nothing of lej.pack is kept for vip in 1 bucket, with a maximum\n"), "{text}");
 }
 
 #[test]

@@ -98,6 +98,11 @@ pub fn check_offer<A: Availability + ?Sized>(
     Ok(Checked { report, envelope, orders })
 }
 
+/// Every name of the offer that the network does not know, by its path below `offer`.
+pub fn unknown_of_offer(network: &Network, offer: &Offer) -> Vec<Unknown> {
+    resolve(network, offer).err().unwrap_or_default()
+}
+
 /// The ask of one order for each zone, without its deadline. The offer's own pool is not used: it is yet to be set aside.
 fn resolve(network: &Network, offer: &Offer) -> Result<(Vec<ResolvedAsk>, Vec<ZoneIdx>), Vec<Unknown>> {
     let mut unknown = Vec::new();

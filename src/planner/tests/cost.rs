@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::world::{World, moment};
+use crate::domain::kept::KeptRecord;
 use crate::planner::{Detail, dates, quote};
 
 /// A hundred products on three sites, all through the packing station and the vans of their site.
@@ -57,7 +58,7 @@ fn the_largest_asks() {
             for how in ["", " split"] {
                 let ask = world.ask(&format!("{} to de{how}", lines(n, each)));
                 let began = Instant::now();
-                let found = dates(&world.network, &world.levels[..], &ask, None, 92, now).len();
+                let found = dates(&world.network, &world.levels[..], &ask, None, 92, now, &KeptRecord::default()).len();
                 println!("{:9.3} ms dates of {n} lines of {each}{how}: {found}", began.elapsed().as_secs_f64() * 1e3);
             }
         }

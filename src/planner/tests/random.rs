@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::world::{World, instant, moment};
 use crate::domain::answer::Verdict;
+use crate::domain::kept::KeptRecord;
 use crate::domain::time::{Day, MINUTE, Moment};
 use crate::planner::choose::Goal;
 use crate::planner::lane::Target;
@@ -348,7 +349,7 @@ fn remaining_is_what_playing_orders_one_by_one_gives() {
         let world = World::parse(text, now);
         let quantity = 1 + dice.below(3);
         let ask = world.ask(&format!("a {quantity} to z"));
-        for date in dates(&world.network, &world.levels[..], &ask, None, 9, now) {
+        for date in dates(&world.network, &world.levels[..], &ask, None, 9, now, &KeptRecord::default()) {
             // The same ask for the same window, by lanes of the same kind.
             let zone = &world.network.zone(ask.zone).calendar;
             let whole = (zone.start_of(date.date), zone.start_of(date.date + 1));
@@ -404,6 +405,14 @@ fn the_ends_of_time_and_quantity_are_answered_too() {
         }
         let ask = world.ask("a 1 to z");
         let far = crate::domain::limits::MAX_DATE_DAYS;
-        dates(&world.network, &world.levels[..], &ask, Some(super::world::day("2190-12-31")), far, now);
+        dates(
+            &world.network,
+            &world.levels[..],
+            &ask,
+            Some(super::world::day("2190-12-31")),
+            far,
+            now,
+            &KeptRecord::default(),
+        );
     });
 }

@@ -2,6 +2,7 @@
 
 use super::world::{World, day, instant, moment};
 use crate::domain::answer::AlternativeKind;
+use crate::domain::kept::KeptRecord;
 use crate::planner::{GivenBack, dates, quote};
 
 /// Asks and compares the reasons and the alternatives, a line each.
@@ -146,10 +147,11 @@ fn lines_that_need_the_same_are_judged_on_what_is_left() {
 fn rule_15_dates_say_what_remains_and_until_when() {
     let now = moment("2026-12-01T12:00Z");
     let world = World::parse(&format!("{SHOP}\n drawn pack 2026-12-01 50 0 60"), now);
-    let seen: Vec<String> = dates(&world.network, &world.levels[..], &world.ask("cup 5 to de"), None, 6, now)
-        .iter()
-        .map(|d| format!("{} {} {} {}", d.date, d.service, instant(d.order_by), d.remaining))
-        .collect();
+    let seen: Vec<String> =
+        dates(&world.network, &world.levels[..], &world.ask("cup 5 to de"), None, 6, now, &KeptRecord::default())
+            .iter()
+            .map(|d| format!("{} {} {} {}", d.date, d.service, instant(d.order_by), d.remaining))
+            .collect();
     assert_eq!(
         seen,
         [
@@ -161,7 +163,15 @@ fn rule_15_dates_say_what_remains_and_until_when() {
             "2026-12-05 standard 2026-12-02T13:00Z 4",
         ]
     );
-    let later = dates(&world.network, &world.levels[..], &world.ask("cup 5 to de"), Some(day("2026-11-01")), 20, now);
+    let later = dates(
+        &world.network,
+        &world.levels[..],
+        &world.ask("cup 5 to de"),
+        Some(day("2026-11-01")),
+        20,
+        now,
+        &KeptRecord::default(),
+    );
     assert!(later.is_empty(), "days before today have no dates");
 }
 
