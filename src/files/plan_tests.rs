@@ -88,7 +88,11 @@ fn the_header_is_checked() {
     }
     let said =
         read("p.csv", &b"resource,start,units\nd\xc3\xa4,\xff,1\n"[..], unknown).expect_err("not UTF-8").to_string();
-    assert_eq!(said, "p.csv:2:4: is not UTF-8 here; save the file as UTF-8");
+    let hint = "is not UTF-8 here; save the file as UTF-8, or say --encoding windows-1252 if an older program wrote it";
+    assert_eq!(said, format!("p.csv:2:4: {hint}"));
+    // In the header, what an older spreadsheet writes.
+    let said = read("p.csv", &b"resource;start;Kapazit\xe4t\n"[..], unknown).expect_err("Latin-1").to_string();
+    assert_eq!(said, format!("p.csv:1:24: {hint}"));
 }
 
 #[test]
