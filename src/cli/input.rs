@@ -95,6 +95,12 @@ impl PlanFile {
         let units = path.find("units[").and_then(|at| index_after(&path[at..], "units["));
         Some(format!("{}:{}", self.name, line.line + units.unwrap_or(0) as u64))
     }
+
+    /// Where the last number before a line of the plan stands in the file: a line holds a run of them, each on a line of its own.
+    pub fn last_before(&self, line: usize) -> Option<String> {
+        let last = self.lines.get(line.checked_sub(1)?)?;
+        Some(format!("{}:{}", self.name, last.line + last.supply.units.len().saturating_sub(1) as u64))
+    }
 }
 
 /// The number in `lines[7].start` after `lines[`.
@@ -292,6 +298,7 @@ resources:
         assert_eq!(line(plan.place(1, "lines[1].units[0]")), Some("4".to_owned()));
         assert_eq!(plan.place(2, "lines[1].start"), None);
         assert_eq!(plan.place(0, "request_id"), None);
+        assert_eq!((line(plan.last_before(1)), plan.last_before(0)), (Some("2".to_owned()), None));
     }
 
     #[test]
@@ -301,6 +308,8 @@ resources:
         let text = "resource,start,units\nlej.pack,2026-12-01,1\nlej.pack,2026-12-02,2\n";
         let good = plan(&file(&folder, "plan.csv", text), Some(&network)).unwrap();
         assert_eq!((good.lines.len(), good.numbers()), (1, 2), "consecutive buckets are one line");
+        let last = good.last_before(1).unwrap();
+        assert!(last.ends_with("plan.csv:3"), "the last of its numbers, not the first: {last}");
         let text = "resource,start,units\nlej.park,2026-12-01,1\nlej.pack,2026-12-01T08:00,2\nlej.pack,2026-12-01,-1\n";
         let Err(Failure::Wrong { faults, .. }) = plan(&file(&folder, "bad.csv", text), Some(&network)) else {
             panic!()

@@ -173,8 +173,7 @@ fn refused(failure: Failure, file: &PlanFile, messages: &[std::ops::Range<usize>
         refusal.done_before = Some("How much of the plan was loaded before is not known; load it again".to_owned());
         return Failure::Refused(refusal);
     };
-    if range.start > 0 {
-        let before = file.place(range.start - 1, "lines[0]").unwrap_or_default();
+    if let Some(before) = file.last_before(range.start) {
         refusal.done_before = Some(format!("Everything up to {before} was loaded; the rest was not"));
     } else {
         refusal.done_before = Some("Nothing was loaded".to_owned());
