@@ -130,11 +130,7 @@ impl<R: Read> Rows<R> {
     }
 
     /// Reads the line of names: each with its column in the file.
-    fn header(
-        input: R,
-        required: &[&str],
-        not_utf_8: &'static str,
-    ) -> Result<(Self, Vec<(String, u64)>), Collected> {
+    fn header(input: R, required: &[&str], not_utf_8: &'static str) -> Result<(Self, Vec<(String, u64)>), Collected> {
         let mut rows = Rows {
             input: BufReader::with_capacity(1 << 16, input),
             buffer: Vec::new(),
