@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::AppError;
 pub use risk::Before;
+pub(crate) use supply::{over, too_far};
 
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};

@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::request::{AdjustSupplyRequest, Start, SupplyLine};
 use super::response::BucketRow;
 use super::{App, AppError, unexpected};
-use crate::domain::bucket::BucketLevel;
+use crate::domain::bucket::{BucketLevel, Bucketing};
+use crate::domain::calendar::Calendar;
 use crate::domain::faults::Faults;
 use crate::domain::id::NetworkId;
 use crate::domain::limits::{MAX_HORIZON_DAYS, MAX_REPLANS, MAX_SUPPLY_NUMBERS};
@@ -184,15 +185,33 @@ pub(super) fn reaches(
 ) {
     let calendar = network.calendar_of(resource);
     let last = i64::from(first) + buckets as i64 - 1;
-    let latest = i64::from(resource.bucketing.first_of(calendar.day_of(now) + MAX_HORIZON_DAYS + 1)) - 1;
-    if last > latest {
-        let message = format!("reaches more than {MAX_HORIZON_DAYS} days ahead; supply is planned at most so far");
-        faults.add(path, message);
-    }
-    if resource.kind == Kind::Capacity && resource.bucketing.end(calendar, first) <= now {
-        let over = calendar.wall_clock(resource.bucketing.end(calendar, first));
-        faults.add(path, format!("lies in the past: the first bucket of '{}' ended at {over} local time", resource.id));
-    }
+    let too_far = too_far(resource.bucketing, calendar, last, now);
+    let over = (resource.kind == Kind::Capacity)
+        .then(|| over(resource.id.as_str(), resource.bucketing, calendar, first, now))
+        .flatten();
+    too_far.into_iter().chain(over).for_each(|message| faults.add(path, message));
+}
+
+/// What is wrong with a bucket that lies too far ahead.
+pub(crate) fn too_far(bucketing: Bucketing, calendar: &Calendar, last: i64, now: Moment) -> Option<String> {
+    let latest = i64::from(bucketing.first_of(calendar.day_of(now) + MAX_HORIZON_DAYS + 1)) - 1;
+    (last > latest)
+        .then(|| format!("reaches more than {MAX_HORIZON_DAYS} days ahead; supply is planned at most so far"))
+}
+
+/// What is wrong with a bucket of capacity that is over.
+pub(crate) fn over(
+    resource: &str,
+    bucketing: Bucketing,
+    calendar: &Calendar,
+    first: i32,
+    now: Moment,
+) -> Option<String> {
+    let end = bucketing.end(calendar, first);
+    (end <= now).then(|| {
+        let over = calendar.wall_clock(end);
+        format!("lies in the past: the first bucket of '{resource}' ended at {over} local time")
+    })
 }
 
 /// A bucket as people see it.

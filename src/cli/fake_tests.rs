@@ -207,17 +207,23 @@ impl OperationsService for Fake {
         Ok(Response::new(v1::ApplyNetworkResponse { version: if request.validate_only { 3 } else { 4 } }))
     }
 
-    /// A site in Berlin with a day and an hour of work.
+    /// A site in Berlin with a day and an hour of work, and stock.
     async fn get_network(&self, _: Request<v1::GetNetworkRequest>) -> Result<Response<v1::GetNetworkResponse>, Status> {
         let site = v1::Site { id: "lej".to_owned(), time_zone: "Europe/Berlin".to_owned(), ..Default::default() };
         let resource = |id: &str, hours: Option<i64>| v1::Resource {
             id: id.to_owned(),
             site: "lej".to_owned(),
+            kind: if id == "lej.mugs" { v1::resource::Kind::Stock } else { v1::resource::Kind::Capacity }.into(),
             bucket: hours.map(|hours| pbjson_types::Duration { seconds: hours * 3_600, nanos: 0 }),
             ..Default::default()
         };
         // One more than the server that is asked to set it knows, as though the network had been replaced in between.
-        let resources = vec![resource("lej.pack", None), resource("lej.hour", Some(1)), resource("unknown", None)];
+        let resources = vec![
+            resource("lej.pack", None),
+            resource("lej.hour", Some(1)),
+            resource("lej.mugs", None),
+            resource("unknown", None),
+        ];
         let network = v1::Network { sites: vec![site], resources, ..Default::default() };
         Ok(Response::new(v1::GetNetworkResponse { network: Some(network), version: 3 }))
     }
@@ -255,8 +261,11 @@ impl OperationsService for Fake {
         &self,
         request: Request<v1::ListBucketsRequest>,
     ) -> Result<Response<v1::ListBucketsResponse>, Status> {
-        self.see("buckets", &request);
-        let request = request.into_inner();
+        self.see(if request.get_ref().from.is_empty() { "today" } else { "buckets" }, &request);
+        let mut request = request.into_inner();
+        if request.from.is_empty() && !request.resource.is_empty() {
+            TODAY.clone_into(&mut request.from);
+        }
         let Ok(first) = format!("{}T00:00:00+01:00", request.from).parse::<jiff::Timestamp>() else {
             return Ok(Response::new(v1::ListBucketsResponse::default()));
         };
@@ -490,6 +499,9 @@ impl OfferService for Fake {
         Ok(Response::new(v1::GetScorecardResponse { quotes: 7, ..Default::default() }))
     }
 }
+
+/// The day that it is for the server, whose clock is not that of the commands that are run.
+const TODAY: &str = "2026-11-30";
 
 /// What a command came to.
 pub(super) struct Outcome {

@@ -1,6 +1,6 @@
 //! The seam to the file formats: what the commands need to know of a file, whichever way it is read. `-` is stdin.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -11,7 +11,9 @@ use jiff::tz::TimeZone;
 
 use super::exit::Failure;
 use crate::app::request::SupplyLine;
+use crate::app::{over, too_far};
 use crate::domain::bucket::Bucketing;
+use crate::domain::calendar::Calendar;
 use crate::domain::faults::Fault;
 use crate::domain::network::Network;
 use crate::domain::time::Moment;
@@ -95,6 +97,12 @@ impl PlanFile {
         let units = path.find("units[").and_then(|at| index_after(&path[at..], "units["));
         Some(format!("{}:{}", self.name, line.line + units.unwrap_or(0) as u64))
     }
+
+    /// Where the last number before a line of the plan stands in the file: a line holds a run of them, each on a line of its own.
+    pub fn last_before(&self, line: usize) -> Option<String> {
+        let last = self.lines.get(line.checked_sub(1)?)?;
+        Some(format!("{}:{}", self.name, last.line + last.supply.units.len().saturating_sub(1) as u64))
+    }
 }
 
 /// The number in `lines[7].start` after `lines[`.
@@ -166,10 +174,41 @@ pub fn plan(path: &Path, network: Option<&Network>) -> Result<PlanFile, Failure>
     }
 }
 
-/// What a server's network says of resources: how their buckets lie, and in which time zone.
+/// What a server's network says of resources.
 #[derive(Debug)]
 pub struct Plants {
-    resources: HashMap<String, (Bucketing, TimeZone)>,
+    resources: HashMap<String, Plant>,
+}
+
+/// What is known of a resource: how its buckets lie, in which time zone, and whether they are over some day.
+#[derive(Debug)]
+struct Plant {
+    bucketing: Bucketing,
+    zone: TimeZone,
+    is_capacity: bool,
+}
+
+/// Between which instants the server's present one lies, as far as this side knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// No later than it.
+    pub earliest: Moment,
+    /// No earlier than it.
+    pub latest: Moment,
+}
+
+impl Present {
+    /// Of this side's clock, and of the server's days that are now, `(begin, end)`: where the clock contradicts them, they count,
+    /// as a server may run on a clock of its own.
+    pub fn new(clock: Moment, todays: &[(Moment, Moment)]) -> Self {
+        if todays.iter().all(|(begin, end)| (*begin..*end).contains(&clock)) {
+            return Self { earliest: clock, latest: clock };
+        }
+        let earliest = todays.iter().map(|(begin, _)| *begin).max().unwrap_or(clock);
+        let latest = todays.iter().map(|(_, end)| Moment(end.0 - 1)).min().unwrap_or(clock);
+        // The server's midnight may have passed between two answers.
+        Self { earliest: earliest.min(latest), latest: latest.max(earliest) }
+    }
 }
 
 impl Plants {
@@ -180,32 +219,78 @@ impl Plants {
         let resource = |resource: &v1::Resource| {
             let minutes = resource.bucket.as_ref().map(|bucket| bucket.seconds / 60);
             let bucketing = minutes.and_then(|minutes| Bucketing::of_minutes(minutes).ok()).unwrap_or(Bucketing::DAYS);
-            (resource.id.clone(), (bucketing, zones.get(&resource.site).cloned().unwrap_or(TimeZone::UTC)))
+            let zone = zones.get(&resource.site).cloned().unwrap_or(TimeZone::UTC);
+            let is_capacity = resource.kind() == v1::resource::Kind::Capacity;
+            (resource.id.clone(), Plant { bucketing, zone, is_capacity })
         };
         Self { resources: network.resources.iter().map(resource).collect() }
     }
 
     /// What is known of a resource.
     pub fn of(&self, resource: &str) -> Option<(Bucketing, TimeZone)> {
-        self.resources.get(resource).cloned()
+        self.resources.get(resource).map(|plant| (plant.bucketing, plant.zone.clone()))
+    }
+
+    /// For each time zone with capacity, a resource whose buckets of today tell when the server's day begins and ends there: the
+    /// one that has the fewest.
+    pub fn clocks(&self) -> Vec<&str> {
+        let mut clocks: BTreeMap<&str, (i32, &str)> = BTreeMap::new();
+        for (id, plant) in self.resources.iter().filter(|(_, plant)| plant.is_capacity) {
+            let this = (plant.bucketing.per_day(), id.as_str());
+            let clock = clocks.entry(zone_name(&plant.zone)).or_insert(this);
+            *clock = this.min(*clock);
+        }
+        clocks.into_values().map(|(_, id)| id).collect()
     }
 }
 
-/// Reads a plan as another program wrote it; against the server's network, if it has one. The good rows, and what is wrong with
-/// the others.
+fn zone_name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// What keeps buckets from being set, as the server judges it: that they are over or too far ahead.
+struct Reach<'a> {
+    plants: &'a Plants,
+    present: Present,
+    calendars: HashMap<String, Calendar>,
+}
+
+impl Reach<'_> {
+    fn check(&mut self, resource: &str, index: i32) -> Result<(), String> {
+        let Some(plant) = self.plants.resources.get(resource) else { return Ok(()) };
+        let (Present { earliest, latest }, zone) = (self.present, zone_name(&plant.zone));
+        if !self.calendars.contains_key(zone) {
+            self.calendars.insert(zone.to_owned(), Calendar::new(zone, earliest)?);
+        }
+        let calendar = &self.calendars[zone];
+        // What may still be right by the server's clock is left to it.
+        let too_far = too_far(plant.bucketing, calendar, index.into(), latest);
+        let over = || plant.is_capacity.then(|| over(resource, plant.bucketing, calendar, index, earliest)).flatten();
+        too_far.or_else(over).map_or(Ok(()), Err)
+    }
+}
+
+/// Reads a plan as another program wrote it; against the server's network and clock, if it has a network. The good rows, and what
+/// is wrong with the others.
 ///
 /// # Errors
 /// What keeps the file from being read at all.
-pub fn exported_plan(path: &Path, forms: &Forms, plants: Option<&Plants>) -> Result<(PlanFile, FileFaults), Failure> {
+pub fn exported_plan(
+    path: &Path,
+    forms: &Forms,
+    plants: Option<(&Plants, Present)>,
+) -> Result<(PlanFile, FileFaults), Failure> {
     let (name, input) = open(path)?;
     let bucketing = |resource: &str| match plants {
         None => Ok(None),
-        Some(plants) => match plants.resources.get(resource) {
-            Some((bucketing, _)) => Ok(Some(*bucketing)),
+        Some((plants, _)) => match plants.resources.get(resource) {
+            Some(plant) => Ok(Some(plant.bucketing)),
             None => Err(format!("the network has no resource '{resource}'")),
         },
     };
-    match crate::files::plan::read_export(&name, input, forms, bucketing) {
+    let mut reach = plants.map(|(plants, present)| Reach { plants, present, calendars: HashMap::new() });
+    let within = |resource: &str, index| reach.as_mut().map_or(Ok(()), |reach| reach.check(resource, index));
+    match crate::files::plan::read_export(&name, input, forms, bucketing, within) {
         Ok(read) => Ok((PlanFile { lines: read.lines, name }, read.faults)),
         Err(faults) => Err(wrong(&name, &faults)),
     }
@@ -292,6 +377,7 @@ resources:
         assert_eq!(line(plan.place(1, "lines[1].units[0]")), Some("4".to_owned()));
         assert_eq!(plan.place(2, "lines[1].start"), None);
         assert_eq!(plan.place(0, "request_id"), None);
+        assert_eq!((line(plan.last_before(1)), plan.last_before(0)), (Some("2".to_owned()), None));
     }
 
     #[test]
@@ -301,12 +387,59 @@ resources:
         let text = "resource,start,units\nlej.pack,2026-12-01,1\nlej.pack,2026-12-02,2\n";
         let good = plan(&file(&folder, "plan.csv", text), Some(&network)).unwrap();
         assert_eq!((good.lines.len(), good.numbers()), (1, 2), "consecutive buckets are one line");
+        let last = good.last_before(1).unwrap();
+        assert!(last.ends_with("plan.csv:3"), "the last of its numbers, not the first: {last}");
         let text = "resource,start,units\nlej.park,2026-12-01,1\nlej.pack,2026-12-01T08:00,2\nlej.pack,2026-12-01,-1\n";
         let Err(Failure::Wrong { faults, .. }) = plan(&file(&folder, "bad.csv", text), Some(&network)) else {
             panic!()
         };
         assert_eq!(faults.len(), 3, "{faults:#?}");
         assert!(faults[0].contains("bad.csv:2:1: ") && faults[0].contains("lej.park"), "{}", faults[0]);
+    }
+
+    #[test]
+    fn the_servers_day_counts_where_clocks_differ() {
+        let present = |clock, todays: &[(i64, i64)]| {
+            let todays: Vec<_> = todays.iter().map(|(begin, end)| (Moment(*begin), Moment(*end))).collect();
+            let Present { earliest, latest } = Present::new(Moment(clock), &todays);
+            (earliest.0, latest.0)
+        };
+        for (clock, todays, wanted) in [
+            (50, &[][..], (50, 50)),
+            (50, &[(0, 100)], (50, 50)),
+            (0, &[(0, 100)], (0, 0)),
+            (100, &[(0, 100)], (0, 99)),
+            (-1, &[(0, 100)], (0, 99)),
+            // Two zones' days tell more than one's.
+            (50, &[(0, 100), (60, 160)], (60, 99)),
+            (70, &[(0, 100), (60, 160)], (70, 70)),
+            // Midnight between two answers.
+            (0, &[(500, 600), (600, 700)], (599, 600)),
+        ] {
+            assert_eq!(present(clock, todays), wanted, "{clock} {todays:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_asked_for_in_each_time_zone_with_capacity() {
+        use v1::resource::Kind;
+        let site = |id: &str, zone: &str| v1::Site { id: id.into(), time_zone: zone.into(), ..Default::default() };
+        let resource = |id: &str, site: &str, kind: Kind, hours: i64| v1::Resource {
+            id: id.into(),
+            site: site.into(),
+            kind: kind.into(),
+            bucket: Some(pbjson_types::Duration { seconds: hours * 3_600, nanos: 0 }),
+            ..Default::default()
+        };
+        let sites = vec![site("a", "Europe/Berlin"), site("b", "Asia/Tokyo"), site("c", "UTC")];
+        let resources = vec![
+            resource("a.hours", "a", Kind::Capacity, 1),
+            resource("a.pack", "a", Kind::Capacity, 24),
+            resource("b.hours", "b", Kind::Capacity, 1),
+            resource("c.stock", "c", Kind::Stock, 24),
+        ];
+        let plants = Plants::of_network(&v1::Network { sites, resources, ..Default::default() });
+        assert_eq!(plants.clocks(), ["b.hours", "a.pack"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct ResourceChanges {
     pub changed: Vec<Changed>,
 }
 
-/// A plan's numbers by resource and by the index of the bucket; the last of several for one bucket counts.
+/// A plan's numbers by resource and by the index of the bucket.
 fn wanted(file: &PlanFile, plants: &Plants) -> BTreeMap<String, BTreeMap<i32, i64>> {
     let mut wanted: BTreeMap<String, BTreeMap<i32, i64>> = BTreeMap::new();
     for line in &file.lines {

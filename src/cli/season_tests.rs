@@ -119,7 +119,8 @@ async fn a_dry_run_compares_a_plan_with_what_there_is() {
 Nothing was changed.
 "
     );
-    assert!(outcome.seen.iter().all(|seen| seen.starts_with("buckets ")), "{:?}", outcome.seen);
+    let reads = |seen: &String| seen.starts_with("buckets ") || seen.starts_with("today ");
+    assert!(outcome.seen.iter().all(reads), "{:?}", outcome.seen);
     let json = run(&format!("supply {path} --dry-run --json")).await.out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let changed = &json["resources"][1]["changed"][1];
@@ -138,7 +139,7 @@ async fn no_row_is_loaded_unless_all_are_good_or_bad_ones_are_to_be_skipped() {
     let plan = "resource,start,units\nlej.pack,2026-12-24,1\nlej.park,2026-12-24,1\nlej.pack,2026-12-25,x\nlej.pack,2026-12-26,1\n";
     let path = file(&folder, "plan.csv", plan);
     let outcome = run(&format!("supply {path}")).await;
-    assert_eq!((outcome.exit, outcome.seen.len()), (Exit::Wrong, 0), "nothing was sent");
+    assert_eq!((outcome.exit, outcome.seen), (Exit::Wrong, just_asked()), "nothing was sent");
     let bad = format!(
         "  {path}:3:1: the network has no resource 'lej.park'\n  {path}:4:21: 'x' is not a whole number; write digits only\n"
     );
@@ -147,6 +148,58 @@ async fn no_row_is_loaded_unless_all_are_good_or_bad_ones_are_to_be_skipped() {
     assert!(outcome.out.starts_with("Loaded: 2 numbers for 1 resource, 2 buckets set"), "{}", outcome.out);
     assert_eq!(outcome.err, format!("Not all of it: 2 rows were left out:\n{bad}"));
     assert_eq!(outcome.exit, Exit::No, "not all was loaded");
+}
+
+/// What a server sees of a plan that is not sent.
+fn just_asked() -> Vec<String> {
+    vec!["today network=- no deadline".to_owned()]
+}
+
+#[tokio::test]
+async fn rows_of_yesterday_and_slips_of_the_pen_are_faulty_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    // For the server it is 30 November 2026; the latest day is 1,100 days later.
+    let plan = "resource,start,units\nlej.pack,2026-11-29,1\nlej.pack,2026-11-30,2\nlej.pack,2062-12-01,3\n\
+                lej.hour,2026-11-29T23:00,4\nlej.hour,2026-11-30T00:00,5\nlej.mugs,2020-01-01,6\nlej.mugs,2029-12-04,7\n\
+                lej.mugs,2029-12-05,8\n";
+    let path = file(&folder, "plan.csv", plan);
+    let far = "reaches more than 1100 days ahead; supply is planned at most so far";
+    let over = |resource| {
+        format!("lies in the past: the first bucket of '{resource}' ended at 2026-11-30T00:00:00 local time")
+    };
+    let bad = format!(
+        "  {path}:2:10: {}\n  {path}:4:10: {far}\n  {path}:5:10: {}\n  {path}:9:10: {far}\n",
+        over("lej.pack"),
+        over("lej.hour")
+    );
+    for words in [format!("supply {path}"), format!("supply {path} --dry-run")] {
+        let outcome = run(&words).await;
+        assert_eq!(outcome.err, format!("surety: {path} is wrong, and none of it was taken:\n{bad}"));
+        assert_eq!((outcome.exit, outcome.seen), (Exit::Wrong, just_asked()), "nothing was sent");
+    }
+    let outcome = run(&format!("supply {path} --skip-bad")).await;
+    assert!(outcome.out.starts_with("Loaded: 4 numbers for 3 resources, 4 buckets set"), "{}", outcome.out);
+    assert_eq!(outcome.err, format!("Not all of it: 4 rows were left out:\n{bad}"));
+    assert_eq!(outcome.exit, Exit::No);
+    let outcome = run(&format!("supply {path} --skip-bad --dry-run")).await;
+    assert!(outcome.out.ends_with("Nothing was changed.\n"), "{}", outcome.out);
+    assert_eq!((outcome.exit, outcome.err), (Exit::No, format!("Not all of it: 4 rows were left out:\n{bad}")));
+}
+
+#[tokio::test]
+async fn a_plan_that_contradicts_itself_is_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "Ressource;Datum;Menge\nlej.pack;05.12.2026;12\nlej.pack;05.12.2026;13\nlej.pack;06.12.2026;14\nlej.pack;06.12.2026;14\n";
+    let path = file(&folder, "plan.csv", plan);
+    let outcome = run(&format!("supply {path}")).await;
+    let bad = format!(
+        "  {path}:2: sets its bucket to 12, and line 3 sets the same bucket to 13; leave one row for it\n  \
+         {path}:3: sets its bucket to 13, and line 2 sets the same bucket to 12; leave one row for it\n"
+    );
+    assert_eq!(outcome.err, format!("surety: {path} is wrong, and none of it was taken:\n{bad}"));
+    assert_eq!((outcome.exit, outcome.seen), (Exit::Wrong, just_asked()), "nothing was sent");
+    let outcome = run(&format!("supply {path} --skip-bad")).await;
+    assert!(outcome.out.starts_with("Loaded: 1 number for 1 resource, 1 bucket set"), "{}", outcome.out);
 }
 
 #[tokio::test]

@@ -195,8 +195,13 @@ async fn faults_of_a_network_are_shown_by_line() {
 async fn a_plan_goes_in_messages_and_its_faults_are_shown_by_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.csv");
+    let first = crate::domain::time::Day::parse("2026-12-01").unwrap();
     let rows = |bad: Option<usize>| {
-        let row = |i: usize| format!("{},2026-12-01,{i}\n", if bad == Some(i) { "unknown" } else { "lej.pack" });
+        let row = |i: usize| match bad {
+            Some(bad) if bad == i => format!("unknown,2026-12-01,{i}\n"),
+            // Hour by hour, so that a message is one run of rows.
+            _ => format!("lej.hour,{}T{:02}:00,{i}\n", first + (i / 24) as i32, i % 24),
+        };
         "resource,start,units\n".to_owned() + &(0..25_000).map(row).collect::<String>()
     };
     std::fs::write(&path, rows(None)).unwrap();

@@ -12,11 +12,13 @@ use super::client::{Caller, ClientArgs, Patience};
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
 use super::forms::FormArgs;
-use super::input::{PlanFile, Plants};
+use super::input::{PlanFile, Plants, Present};
 use super::quote::days;
+use super::values::from_proto;
 use super::{input, plan_changes, render};
 use crate::domain::faults::Faults;
 use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_SUPPLY_NUMBERS};
+use crate::domain::time::Moment;
 use crate::files::plan::PlanLine;
 use crate::proto::v1;
 
@@ -66,9 +68,13 @@ pub async fn load(args: &SupplyArgs, console: &mut Console<'_>) -> Result<Exit, 
     let caller = args.client.check(Patience::Unlimited, &mut faults);
     let forms = args.forms.check(&["resource", "start", "units"], &mut faults);
     let caller = checked(faults, caller)?;
-    // Rows are held against the network that they are meant for, so that none is sent unless all are good.
+    // Rows are held against the network and the clock that they are meant for, so that none is sent unless all are good.
     let plants = plants(&caller).await?;
-    let (file, faults) = input::exported_plan(&args.file, &forms, plants.as_ref())?;
+    let against = match &plants {
+        Some(plants) => Some((plants, present(&caller, plants, Moment::from_timestamp(console.now())).await?)),
+        None => None,
+    };
+    let (file, faults) = input::exported_plan(&args.file, &forms, against)?;
     let skipped = args.forms.judge(file.name(), &faults)?;
     if args.forms.dry_run {
         return compared(&caller, &file, plants.as_ref(), &skipped, console).await;
@@ -123,6 +129,28 @@ async fn plants(caller: &Caller) -> Result<Option<Plants>, Failure> {
     }
 }
 
+/// When it is for the server: by this side's clock, unless that does not lie in what the server calls today.
+async fn present(caller: &Caller, plants: &Plants, clock: Moment) -> Result<Present, Failure> {
+    let mut client = caller.operations().await?;
+    let mut todays = Vec::new();
+    for resource in plants.clocks() {
+        let request = v1::ListBucketsRequest { resource: resource.to_owned(), days: 1, ..Default::default() };
+        let buckets = match client.list_buckets(caller.request(request)).await {
+            Ok(answer) => answer.into_inner().buckets,
+            Err(status) => match caller.failure(&status) {
+                // The network may just have been replaced; the server judges in the end.
+                Failure::Refused(_) => continue,
+                other => return Err(other),
+            },
+        };
+        let moment = |at: Option<&_>| at.map(|at| Moment::from_timestamp(from_proto(at)));
+        let begin = buckets.iter().filter_map(|bucket| moment(bucket.from.as_ref())).min();
+        let end = buckets.iter().filter_map(|bucket| moment(bucket.to.as_ref())).max();
+        todays.extend(begin.zip(end));
+    }
+    Ok(Present::new(clock, &todays))
+}
+
 /// Says what a plan would change.
 async fn compared(
     caller: &Caller,
@@ -173,8 +201,7 @@ fn refused(failure: Failure, file: &PlanFile, messages: &[std::ops::Range<usize>
         refusal.done_before = Some("How much of the plan was loaded before is not known; load it again".to_owned());
         return Failure::Refused(refusal);
     };
-    if range.start > 0 {
-        let before = file.place(range.start - 1, "lines[0]").unwrap_or_default();
+    if let Some(before) = file.last_before(range.start) {
         refusal.done_before = Some(format!("Everything up to {before} was loaded; the rest was not"));
     } else {
         refusal.done_before = Some("Nothing was loaded".to_owned());

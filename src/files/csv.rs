@@ -11,6 +11,11 @@ use crate::domain::limits::MAX_CSV_LINE_BYTES;
 /// What may part cells.
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
+/// What to do about a file that is not UTF-8, where nobody can tell how it is written.
+const SAVE_AS_UTF_8: &str = "save the file as UTF-8";
+/// What to do where they can. Bytes that are not UTF-8 are mostly those of older programs.
+const TELL_ENCODING: &str = "save the file as UTF-8, or say --encoding windows-1252 if an older program wrote it";
+
 struct Cell {
     /// Where its text lies in `Rows::text`.
     text: std::ops::Range<usize>,
@@ -33,6 +38,8 @@ pub struct Rows<R> {
     delimiter: char,
     /// Whether a line `sep=;` told it.
     told: bool,
+    /// What is said of a line that is not UTF-8.
+    not_utf_8: &'static str,
     ended: bool,
 }
 
@@ -55,7 +62,7 @@ impl<R: Read> Rows<R> {
     /// Reads the header. Its columns may stand in any order; `required` must be there, `optional` may, others are faults.
     /// `cell` and `column` take the place of a column in `required`, then `optional`.
     pub fn new(input: R, required: &[&str], optional: &[&str]) -> Result<Self, Collected> {
-        let (mut rows, names) = Self::header(input, required)?;
+        let (mut rows, names) = Self::header(input, required, SAVE_AS_UTF_8)?;
         let mut faults = Collected::default();
         let known: Vec<&str> = required.iter().chain(optional).copied().collect();
         rows.places = vec![None; known.len()];
@@ -84,7 +91,7 @@ impl<R: Read> Rows<R> {
     /// is not enough, and columns that nobody looks for are passed over.
     pub fn of_export(input: R, columns: &[Column], told: &[(String, String)]) -> Result<Self, Collected> {
         let needed: Vec<&str> = columns.iter().filter(|c| c.required).map(|c| c.name).collect();
-        let (mut rows, names) = Self::header(input, &needed)?;
+        let (mut rows, names) = Self::header(input, &needed, TELL_ENCODING)?;
         let mut faults = Collected::default();
         rows.places = vec![None; columns.len()];
         for (k, wanted) in columns.iter().enumerate() {
@@ -123,7 +130,7 @@ impl<R: Read> Rows<R> {
     }
 
     /// Reads the line of names: each with its column in the file.
-    fn header(input: R, required: &[&str]) -> Result<(Self, Vec<(String, u64)>), Collected> {
+    fn header(input: R, required: &[&str], not_utf_8: &'static str) -> Result<(Self, Vec<(String, u64)>), Collected> {
         let mut rows = Rows {
             input: BufReader::with_capacity(1 << 16, input),
             buffer: Vec::new(),
@@ -134,6 +141,7 @@ impl<R: Read> Rows<R> {
             width: 0,
             delimiter: ',',
             told: false,
+            not_utf_8,
             ended: false,
         };
         let mut faults = Collected::default();
@@ -262,7 +270,7 @@ impl<R: Read> Rows<R> {
             Ok(line) => line,
             Err(why) => {
                 let column = characters(&self.buffer[..why.valid_up_to()]) + 1;
-                return Err(self.fault(column, "is not UTF-8 here; save the file as UTF-8"));
+                return Err(self.fault(column, format!("is not UTF-8 here; {}", self.not_utf_8)));
             }
         };
         if self.width == 0 && !self.told {

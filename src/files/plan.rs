@@ -1,5 +1,6 @@
 //! Plans: CSV with the columns resource,start,units, one bucket a row, as people and their systems write it.
 
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
 use super::csv::{Column, Rows};
@@ -124,15 +125,17 @@ pub fn read(
     input: impl Read,
     bucketing: impl FnMut(&str) -> Result<Option<Bucketing>, String>,
 ) -> Result<Vec<PlanLine>, FileFaults> {
-    let read = read_export(file, input, &Forms::default(), bucketing)?;
+    let read = read_export(file, input, &Forms::default(), bucketing, |_, _| Ok(()))?;
     if read.faults.faults.is_empty() { Ok(read.lines) } else { Err(read.faults) }
 }
 
-/// Reads a plan. Where two rows set one bucket, the later counts, as it does at the server.
+/// Reads a plan. Rows that set one bucket to different numbers are faulty, all of them, as nothing tells which is meant; of
+/// rows that set it to the same number one is taken.
 ///
 /// `bucketing` is asked for each resource, and what it knows is used: `Err` is the row's fault ("there is no resource ..."),
 /// `Ok(None)` leaves the question to the server, `Ok(Some)` has each start checked and lets rows of consecutive buckets
-/// become one line of at most `MAX_SUPPLY_NUMBERS` numbers.
+/// become one line of at most `MAX_SUPPLY_NUMBERS` numbers. `within` is asked for each bucket of those by its index; `Err` is
+/// the row's fault.
 ///
 /// # Errors
 /// What keeps the file from being read at all: a wrong header, or dates that can be read in two ways.
@@ -141,6 +144,7 @@ pub fn read_export(
     input: impl Read,
     forms: &Forms,
     mut bucketing: impl FnMut(&str) -> Result<Option<Bucketing>, String>,
+    mut within: impl FnMut(&str, i32) -> Result<(), String>,
 ) -> Result<PlanRead, FileFaults> {
     let bytes = bytes(file, input, forms)?;
     let rows = || Rows::of_export(&*bytes, &COLUMNS, &forms.columns).map_err(|faults| faults.into_faults(file));
@@ -158,6 +162,8 @@ pub fn read_export(
     let mut rows = rows()?;
     let mut faults = Collected::default();
     let mut lines: Vec<PlanLine> = Vec::new();
+    // How the buckets of each of `lines` lie, and the first of them.
+    let mut firsts: Vec<First> = Vec::new();
     // The resource of the row before, and what is known of it: most rows have the same.
     let mut known: Option<(ResourceId, Option<Bucketing>)> = None;
     // The file's line and the bucket that would continue the last of `lines`.
@@ -179,7 +185,9 @@ pub fn read_export(
         let buckets = known.as_ref().and_then(|(_, bucketing)| *bucketing);
         let start = dates.read(rows.cell(START)).and_then(start).and_then(|start| {
             let index = buckets.map(|b| b.named(start.day(), start.time()).ok_or_else(|| unnamed(b, start)));
-            Ok((start, index.transpose()?))
+            let index = index.transpose()?;
+            index.map_or(Ok(()), |index| within(name, index))?;
+            Ok((start, index))
         });
         let start = start.map_err(|why| faults.push(rows.cell_fault(START, why))).ok();
         let units = numbers.read(rows.cell(UNITS)).and_then(|units| {
@@ -193,14 +201,111 @@ pub fn read_export(
             Some(last) if here.is_some() && here == goes_on && last.supply.units.len() < MAX_SUPPLY_NUMBERS => {
                 last.supply.units.push(units);
             }
-            _ => lines.push(PlanLine {
-                line: rows.line(),
-                supply: SupplyLine { resource: resource.clone(), start, units: vec![units] },
-            }),
+            _ => {
+                lines.push(PlanLine {
+                    line: rows.line(),
+                    supply: SupplyLine { resource: resource.clone(), start, units: vec![units] },
+                });
+                firsts.push(buckets.zip(index));
+            }
         }
         goes_on = here.map(|(line, index)| (line + 1, index + 1));
     }
+    let lines = once_each(lines, &firsts, &mut faults);
     Ok(PlanRead { lines, faults: faults.into_faults(file) })
+}
+
+/// How the buckets of a line lie, and the index of the first; none where nobody knows.
+type First = Option<(Bucketing, i32)>;
+
+/// Leaves out rows that set buckets which others set too: all of them, as faults, where they differ, else all but the first.
+fn once_each(lines: Vec<PlanLine>, firsts: &[First], faults: &mut Collected) -> Vec<PlanLine> {
+    // What orders the buckets of a resource; lines whose buckets nobody knows have one each, named by its time.
+    let first_of = |i: usize| {
+        let start = lines[i].supply.start;
+        firsts[i].map_or(i64::from(start.day().0) * 1_440 + i64::from(start.time().0), |(_, index)| i64::from(index))
+    };
+    let end_of = |i: usize| first_of(i) + lines[i].supply.units.len() as i64;
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_unstable_by(|&a, &b| {
+        (&lines[a].supply.resource, first_of(a), a).cmp(&(&lines[b].supply.resource, first_of(b), b))
+    });
+    let mut out: HashSet<u64> = HashSet::new();
+    let mut at = 0;
+    while at < order.len() {
+        // The lines from here on that have buckets in common, one with the next.
+        let (mut next, mut end) = (at + 1, end_of(order[at]));
+        let resource = &lines[order[at]].supply.resource;
+        while next < order.len() && lines[order[next]].supply.resource == *resource && first_of(order[next]) < end {
+            end = end.max(end_of(order[next]));
+            next += 1;
+        }
+        if next - at > 1 {
+            let mut rows: BTreeMap<i64, Vec<(u64, i64)>> = BTreeMap::new();
+            for &i in &order[at..next] {
+                let numbers = (first_of(i)..).zip(lines[i].line..).zip(&lines[i].supply.units);
+                numbers.for_each(|((bucket, line), units)| rows.entry(bucket).or_default().push((line, *units)));
+            }
+            for rows in rows.values_mut().filter(|rows| rows.len() > 1) {
+                rows.sort_unstable();
+                let (first_line, first_units) = rows[0];
+                let Some((other_line, other_units)) = rows.iter().find(|(_, units)| *units != first_units).copied()
+                else {
+                    out.extend(rows[1..].iter().map(|(line, _)| line));
+                    continue;
+                };
+                for &(line, units) in &*rows {
+                    let (line_there, there) =
+                        if units == first_units { (other_line, other_units) } else { (first_line, first_units) };
+                    let why = format!(
+                        "sets its bucket to {units}, and line {line_there} sets the same bucket to {there}; leave one row for it"
+                    );
+                    faults.add(line, 0, why);
+                    out.insert(line);
+                }
+            }
+        }
+        at = next;
+    }
+    if out.is_empty() { lines } else { without(lines, firsts, &out) }
+}
+
+/// The lines without some of the file's rows; what was one run may become several.
+fn without(lines: Vec<PlanLine>, firsts: &[First], out: &HashSet<u64>) -> Vec<PlanLine> {
+    let mut kept: Vec<PlanLine> = Vec::with_capacity(lines.len());
+    for (line, first) in lines.into_iter().zip(firsts) {
+        let rows = line.line..line.line + line.supply.units.len() as u64;
+        if !rows.clone().any(|row| out.contains(&row)) {
+            kept.push(line);
+            continue;
+        }
+        // The row that would go on with the last of `kept`.
+        let mut goes_on = None;
+        for (place, (row, &units)) in rows.zip(&line.supply.units).enumerate() {
+            if out.contains(&row) {
+                continue;
+            }
+            match kept.last_mut().filter(|_| goes_on == Some(row)) {
+                Some(last) => last.supply.units.push(units),
+                None => {
+                    let start = match first {
+                        Some((bucketing, first)) if place > 0 => named(*bucketing, first + place as i32),
+                        _ => line.supply.start,
+                    };
+                    let supply = SupplyLine { resource: line.supply.resource.clone(), start, units: vec![units] };
+                    kept.push(PlanLine { line: row, supply });
+                }
+            }
+            goes_on = Some(row + 1);
+        }
+    }
+    kept
+}
+
+/// How a bucket is named.
+fn named(bucketing: Bucketing, index: i32) -> Start {
+    let day = bucketing.day_of(index);
+    if bucketing.is_days() { Start::Date(day) } else { Start::DateTime(day, bucketing.time_of(index)) }
 }
 
 /// The file's bytes as UTF-8.

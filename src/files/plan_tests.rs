@@ -88,7 +88,11 @@ fn the_header_is_checked() {
     }
     let said =
         read("p.csv", &b"resource,start,units\nd\xc3\xa4,\xff,1\n"[..], unknown).expect_err("not UTF-8").to_string();
-    assert_eq!(said, "p.csv:2:4: is not UTF-8 here; save the file as UTF-8");
+    let hint = "is not UTF-8 here; save the file as UTF-8, or say --encoding windows-1252 if an older program wrote it";
+    assert_eq!(said, format!("p.csv:2:4: {hint}"));
+    // In the header, what an older spreadsheet writes.
+    let said = read("p.csv", &b"resource;start;Kapazit\xe4t\n"[..], unknown).expect_err("Latin-1").to_string();
+    assert_eq!(said, format!("p.csv:1:23: {hint}"));
 }
 
 #[test]
@@ -159,8 +163,12 @@ fn mutated_plans_never_panic() {
     });
 }
 
+fn read_all(csv: &str) -> Result<PlanRead, FileFaults> {
+    read_export("p.csv", csv.as_bytes(), &Forms::default(), shop, |_, _| Ok(()))
+}
+
 fn export(csv: impl AsRef<[u8]>, forms: &Forms) -> Vec<String> {
-    let read = read_export("p.csv", csv.as_ref(), forms, shop).expect("a header");
+    let read = read_export("p.csv", csv.as_ref(), forms, shop, |_, _| Ok(())).expect("a header");
     assert_eq!(read.faults.to_string(), "");
     spelled(&read.lines)
 }
@@ -208,12 +216,12 @@ fn exports_of_other_programs_are_understood() {
 fn what_can_be_read_in_two_ways_is_refused() {
     let csv = "resource,start,units\ndays,03/04/2026,5\ndays,04/05/2026,x\n";
     assert_eq!(
-        read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect_err("two ways").to_string(),
+        read_all(csv).expect_err("two ways").to_string(),
         "p.csv:2:6: '03/04/2026' can be 3 April 2026 or 4 March 2026, and no date of the file tells which; say --dates dd/mm/yyyy \
          or --dates mm/dd/yyyy"
     );
     let csv = "resource;start;units\ndays;2026-12-24;1.200\ndays;2026-12-25;5\n";
-    let read = read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect("a header");
+    let read = read_all(csv).expect("a header");
     assert_eq!(
         read.faults.to_string(),
         "p.csv:2:17: '1.200' can be 1200 or 1.200, and no number of the file tells which; say --decimal comma or --decimal point"
@@ -226,7 +234,7 @@ fn what_can_be_read_in_two_ways_is_refused() {
 fn good_rows_around_bad_ones_stay_apart() {
     let csv = "resource,start,units\ndays,2026-12-24,1\ndays,2026-12-25,x\ndays,2026-12-26,3\nnights,2026-12-24,1\n\
                days,2026-12-24T08:00,1\ndays,2026-12-27,4\ndays,2026-12-28T00:00+01:00,4\n";
-    let read = read_export("p.csv", csv.as_bytes(), &Forms::default(), shop).expect("a header");
+    let read = read_all(csv).expect("a header");
     assert_eq!(spelled(&read.lines), ["2 days 2026-12-24 [1]", "4 days 2026-12-26 [3]", "7 days 2026-12-27 [4]"]);
     assert_eq!(
         read.faults.to_string(),
@@ -235,4 +243,63 @@ fn good_rows_around_bad_ones_stay_apart() {
          p.csv:6:6: '2026-12-24T08:00' begins no bucket: the resource has day buckets; write the date alone\n\
          p.csv:8:6: has an offset; write the local time of the resource's site without one"
     );
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_all_named() {
+    let (days, quarters) =
+        ("resource,start,units\ndays,2026-12-05,12\n", "resource,start,units\nquarters,2026-12-05,1\n");
+    let pair = |a: (u64, i64), b: (u64, i64)| {
+        let one = |(line, units), (there, other)| {
+            format!(
+                "p.csv:{line}: sets its bucket to {units}, and line {there} sets the same bucket to {other}; leave one row for it"
+            )
+        };
+        format!("{}\n{}", one(a, b), one(b, a))
+    };
+    for (csv, kept, faults) in [
+        (format!("{days}days,2026-12-05,13\n"), vec![], pair((2, 12), (3, 13))),
+        // In the middle of a run, which falls apart.
+        (
+            format!("{days}days,2026-12-06,1\ndays,2026-12-07,2\ndays,2026-12-06,3\ndays,2026-12-07,2\n"),
+            vec!["2 days 2026-12-05 [12]", "4 days 2026-12-07 [2]"],
+            pair((3, 1), (5, 3)),
+        ),
+        (
+            format!(
+                "{quarters}quarters,2026-12-05T00:15,2\nquarters,2026-12-05T00:30,3\nquarters,2026-12-05T00:00,4\n"
+            ),
+            vec!["3 quarters 2026-12-05T00:15 [2, 3]"],
+            pair((2, 1), (5, 4)),
+        ),
+        // The same twice is no contradiction, and other resources and bad rows are none either.
+        (
+            format!("{days}days,2026-12-05,12\nquarters,2026-12-05,5\ndays,2026-12-06,1\n"),
+            vec!["2 days 2026-12-05 [12]", "4 quarters 2026-12-05 [5]", "5 days 2026-12-06 [1]"],
+            String::new(),
+        ),
+    ] {
+        let read = read_all(&csv).expect(&csv);
+        assert_eq!(
+            (spelled(&read.lines), read.faults.to_string()),
+            (kept.iter().map(|k| (*k).to_owned()).collect(), faults)
+        );
+    }
+    // Of three, two of which agree, none is known to be right.
+    let csv = format!("{days}days,2026-12-05,12\ndays,2026-12-05,13\n");
+    let three = read_all(&csv).expect("a header");
+    assert_eq!((three.lines.len(), three.faults.faults.len()), (0, 3));
+    // Without a network, starts are all that is known.
+    let csv = format!("{quarters}quarters,2026-12-05T00:00,2\nquarters,2026-12-05T00:01,2\n");
+    assert_eq!(read("p.csv", csv.as_bytes(), unknown).expect_err("a contradiction").to_string(), pair((2, 1), (3, 2)));
+}
+
+#[test]
+fn buckets_out_of_reach_are_faults_of_their_rows() {
+    let csv = "resource,start,units\ndays,2026-12-04,1\ndays,2026-12-05,2\ndays,2026-12-06,3\n";
+    let fifth = Start::parse("2026-12-05").expect("a date").day();
+    let within = |_: &str, index: i32| if index < fifth.0 { Err("is over".to_owned()) } else { Ok(()) };
+    let read = read_export("p.csv", csv.as_bytes(), &Forms::default(), shop, within).expect("a header");
+    assert_eq!(spelled(&read.lines), ["3 days 2026-12-05 [2, 3]"]);
+    assert_eq!(read.faults.to_string(), "p.csv:2:6: is over");
 }
