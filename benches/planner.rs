@@ -7,6 +7,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
 use surety::domain::bucket::{BucketLevel, Bucketing, Levels};
+use surety::domain::kept::KeptRecord;
 use surety::domain::network::*;
 use surety::domain::offer::{Advertised, Expected, Offer, ZoneShare};
 use surety::domain::time::{Day, Moment, Span, TimeOfDay};
@@ -127,7 +128,7 @@ fn planner(c: &mut Criterion) {
         let levels = levels(&network, full);
         let resolved = resolve(&network, &ask(When::Any), |_| false).expect("all names known");
         pickers.bench_function(name, |b| {
-            b.iter(|| dates(&network, &levels[..], black_box(&resolved), None, 30, NOW));
+            b.iter(|| dates(&network, &levels[..], black_box(&resolved), None, 30, NOW, &KeptRecord::default()));
         });
     }
     pickers.finish();

@@ -2,6 +2,7 @@
 
 use surety::domain::ask::{Ask, Shipments, When};
 use surety::domain::draw::Pool;
+use surety::domain::kept::KeptRecord;
 use surety::domain::network::NetworkSpec;
 use surety::domain::time::{Day, Moment};
 use surety::planner;
@@ -101,10 +102,11 @@ fn difference(case: &Case, days: i32) -> Option<String> {
     let expected = expected(case, days)?;
     let (network, levels) = built(case).expect("a network without faults");
     let resolved = planner::resolve(&network, &case.ask, |_| true).unwrap_or_else(|_| panic!("known names"));
-    let seen: Vec<String> = planner::dates(&network, levels.as_slice(), &resolved, None, days, case.now)
-        .iter()
-        .map(|d| entry(d.date.0, &d.service, d.arrives_from, d.arrives_by, d.order_by, d.remaining))
-        .collect();
+    let seen: Vec<String> =
+        planner::dates(&network, levels.as_slice(), &resolved, None, days, case.now, &KeptRecord::default())
+            .iter()
+            .map(|d| entry(d.date.0, &d.service, d.arrives_from, d.arrives_by, d.order_by, d.remaining))
+            .collect();
     if seen == expected {
         return None;
     }
@@ -156,7 +158,7 @@ fn dates_count_orders_like_this_one_until_there_is_no_yes() {
     );
     let (network, levels) = built(&case).expect("a network without faults");
     let resolved = planner::resolve(&network, &case.ask, |_| true).unwrap_or_else(|_| panic!("known names"));
-    let dates = planner::dates(&network, levels.as_slice(), &resolved, None, 5, case.now);
+    let dates = planner::dates(&network, levels.as_slice(), &resolved, None, 5, case.now, &KeptRecord::default());
     let seen: Vec<(String, i64, String)> =
         dates.iter().map(|d| (d.date.to_string(), d.remaining, d.order_by.to_string())).collect();
     // Monday's five for Tuesday. For Wednesday, and for every day after it, Tuesday's five and Monday's five.
