@@ -25,11 +25,13 @@ use book::{Difference, Flip, Read};
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::time::Span;
 use crate::ledger::command::{Command, Outcome, Refusal};
-use crate::ledger::feed::Cursor;
+use crate::ledger::feed::{Change, Cursor};
 use crate::ledger::{LedgerError, ReservationFilter};
 
 /// Entries of the feed that are read at a time.
 const PAGE: usize = 500;
+/// Pages of the feed that are looked through for what one change put at risk.
+const MAX_PAGES: usize = 64;
 /// Reservations that are listed at a time.
 const LISTED: usize = 1_000;
 /// Marks that are on their way to the ledger at a time: enough to share its writes, few enough to leave room for others.
@@ -232,7 +234,40 @@ impl App {
                 () = self.stop.cancelled() => break,
             }
         }
-        desk.put_at_risk_since(since)
+        // Another server may have set the marks before this one began to follow, so the feed is asked.
+        match self.put_at_risk_since(network, since).await {
+            Ok(count) => count,
+            Err(error) => {
+                debug!(%network, %error, "the feed can't be read; what this server saw of it is told");
+                desk.put_at_risk_since(since)
+            }
+        }
+    }
+
+    /// Reservations that were not marked at this cursor, and are now, by the feed.
+    async fn put_at_risk_since(&self, network: &NetworkId, since: Cursor) -> Result<i64, LedgerError> {
+        let mut cursor = since;
+        let mut ends: FxHashMap<ReservationId, (bool, bool)> = FxHashMap::default();
+        for _ in 0..MAX_PAGES {
+            let entries = self.ledger.entries(network, cursor, PAGE).await?;
+            for change in entries.iter().flat_map(|entry| &entry.changes) {
+                let Change::Reservation(r) = change else { continue };
+                let what = r.history.last().map_or("", |last| &*last.what);
+                if what == "at risk" {
+                    ends.entry(r.id.clone()).or_insert((true, true)).1 = true;
+                } else if let Some(known) = ends.get_mut(&r.id) {
+                    known.1 = r.at_risk;
+                } else if r.at_risk || what == "safe again" {
+                    // It was marked before.
+                    ends.insert(r.id.clone(), (false, r.at_risk));
+                }
+            }
+            match entries.last() {
+                Some(last) if entries.len() == PAGE => cursor = last.seq,
+                _ => break,
+            }
+        }
+        Ok(ends.values().filter(|(first, last)| *first && *last).count() as i64)
     }
 
     /// Keeps the marks of one network until there is nothing to keep.
