@@ -7,7 +7,6 @@
 
 mod book;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use tracing::{debug, warn};
 
 use super::{App, AppError, unread};
 pub(super) use book::Book;
-use book::{Difference, Flip, Read};
+use book::{Difference, Read};
 
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::time::Span;
@@ -46,8 +45,6 @@ const GATHER: Duration = Duration::from_millis(1);
 const SETTLING: Duration = Duration::from_secs(5);
 /// What a caller needs of its deadline to get its answer.
 const RESERVE: Duration = Duration::from_millis(50);
-/// Marks that came or went that are remembered, to be told to whom they are due.
-const MAX_FLIPS: usize = 200_000;
 /// How long servers wait that did not set the last marks: a part of it that differs from server to server and from time to time.
 const JITTER: (u64, u64) = (20, 120);
 
@@ -71,7 +68,6 @@ struct Desk {
     /// Everything up to here is worked out and marked.
     settled: watch::Sender<Cursor>,
     marked: AtomicUsize,
-    flips: Mutex<VecDeque<(Cursor, Flip)>>,
 }
 
 impl Default for Desk {
@@ -83,7 +79,6 @@ impl Default for Desk {
             leads: AtomicBool::new(false),
             settled: watch::Sender::new(0),
             marked: AtomicUsize::new(0),
-            flips: Mutex::new(VecDeque::new()),
         }
     }
 }
@@ -102,27 +97,6 @@ impl Risk {
 }
 
 impl Desk {
-    fn note(&self, cursor: Cursor, flips: &mut Vec<Flip>) {
-        if flips.is_empty() {
-            return;
-        }
-        let mut known = self.flips.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(flips.drain(..).map(|flip| (cursor, flip)));
-        let beyond = known.len().saturating_sub(MAX_FLIPS);
-        known.drain(..beyond);
-    }
-
-    /// Reservations that were not marked at this cursor, and are now.
-    fn put_at_risk_since(&self, since: Cursor) -> i64 {
-        let known = self.flips.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = known.partition_point(|(cursor, _)| *cursor <= since);
-        let mut ends: FxHashMap<&ReservationId, (bool, bool)> = FxHashMap::default();
-        for (_, flip) in known.range(first..) {
-            ends.entry(&flip.id).or_insert((flip.at_risk, flip.at_risk)).1 = flip.at_risk;
-        }
-        ends.values().filter(|(first, last)| *first && *last).count() as i64
-    }
-
     fn settle(&self, cursor: Cursor) {
         self.settled.send_replace(cursor);
     }
@@ -204,7 +178,7 @@ impl App {
     }
 
     /// Waits until the marks are as what was changed since asks for, as long as the caller can wait, but no longer than some seconds.
-    /// Tells how many reservations were put at risk since.
+    /// Tells how many reservations were put at risk since; 0 if the feed can't be read just then.
     pub async fn put_at_risk(
         &self,
         network: &NetworkId,
@@ -238,8 +212,8 @@ impl App {
         match self.put_at_risk_since(network, since).await {
             Ok(count) => count,
             Err(error) => {
-                debug!(%network, %error, "the feed can't be read; what this server saw of it is told");
-                desk.put_at_risk_since(since)
+                debug!(%network, %error, "the feed can't be read, so nobody is told how many were put at risk");
+                0
             }
         }
     }
@@ -333,9 +307,7 @@ impl App {
         book: &mut Book,
         cursor: &mut Cursor,
         until: Cursor,
-        mut told: impl FnMut(Cursor, &mut Vec<Flip>),
     ) -> Result<Read, LedgerError> {
-        let mut flips = Vec::new();
         let mut until = until;
         loop {
             let entries = self.ledger.entries(network, *cursor, PAGE).await?;
@@ -344,11 +316,10 @@ impl App {
                 return Ok(Read::OtherNetwork);
             }
             for entry in &entries {
-                if book.apply(entry, &mut flips) == Read::OtherNetwork {
+                if book.apply(entry) == Read::OtherNetwork {
                     return Ok(Read::OtherNetwork);
                 }
                 *cursor = entry.seq;
-                told(*cursor, &mut flips);
             }
             if entries.len() == PAGE {
                 continue;
@@ -379,8 +350,7 @@ impl App {
             if self.views.edition(network) != Ok(edition) {
                 return Err(AppError::Unavailable.into());
             }
-            let told = |cursor, flips: &mut Vec<Flip>| desk.note(cursor, flips);
-            if self.read_on(network, &mut book, &mut cursor, until, told).await? == Read::OtherNetwork {
+            if self.read_on(network, &mut book, &mut cursor, until).await? == Read::OtherNetwork {
                 return Ok(Read::OtherNetwork);
             }
             desk.marked.store(book.marked(), Ordering::Relaxed);
@@ -459,7 +429,7 @@ impl App {
         loop {
             let (mut book, mut cursor) = self.book(network).await?;
             let until = self.read_in(network, &mut book).await.map_err(failed)?;
-            let read = self.read_on(network, &mut book, &mut cursor, until, |_, _| {}).await.map_err(failed)?;
+            let read = self.read_on(network, &mut book, &mut cursor, until).await.map_err(failed)?;
             if read == Read::On {
                 return Ok(book);
             }

@@ -26,15 +26,6 @@ struct Known {
     claims: Vec<(BucketAt, i64)>,
 }
 
-/// That a mark came or went, as the feed told it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flip {
-    /// Whose.
-    pub id: ReservationId,
-    /// Whether it came.
-    pub at_risk: bool,
-}
-
 /// A mark that is to be set or taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -105,19 +96,18 @@ impl Book {
         self.marked
     }
 
-    /// Notes a reservation as it is, unless a later version of it is known. Tells if its mark came or went.
-    pub fn put(&mut self, r: &Reservation) -> Option<Flip> {
+    /// Notes a reservation as it is, unless a later version of it is known.
+    pub fn put(&mut self, r: &Reservation) {
         if self.known.get(&r.id).is_some_and(|known| known.version > r.version) {
-            return None;
+            return;
         }
-        let was = self.forget(&r.id);
-        let flip = (was != r.at_risk).then(|| Flip { id: r.id.clone(), at_risk: r.at_risk });
+        self.forget(&r.id);
         if !r.state.is_live() {
-            return flip;
+            return;
         }
         let claims = self.claims_of(&r.draws);
         if claims.is_empty() && !r.at_risk {
-            return flip;
+            return;
         }
         let channel = r.ask.channel.as_deref().and_then(|name| self.network.find_channel(name));
         let priority = channel.map_or(NO_PRIORITY, |at| self.network.channel(at).priority);
@@ -130,12 +120,10 @@ impl Book {
         self.marked += usize::from(r.at_risk);
         let known = Known { version: r.version, at_risk: r.at_risk, protection, claims };
         self.known.insert(r.id.clone(), known);
-        flip
     }
 
-    /// Forgets a reservation; whether it was marked.
-    fn forget(&mut self, id: &ReservationId) -> bool {
-        let Some(known) = self.known.remove(id) else { return false };
+    fn forget(&mut self, id: &ReservationId) {
+        let Some(known) = self.known.remove(id) else { return };
         if let Some(protection) = &known.protection {
             for (bucket, _) in &known.claims {
                 if let Some(claims) = self.claims.get_mut(bucket) {
@@ -147,7 +135,6 @@ impl Book {
             }
         }
         self.marked -= usize::from(known.at_risk);
-        known.at_risk
     }
 
     /// Units by bucket of the resources that are looked at.
@@ -164,14 +151,12 @@ impl Book {
         claims
     }
 
-    /// Notes what an entry of the feed changed, and which marks came or went with it.
-    pub fn apply(&mut self, entry: &Entry, flips: &mut Vec<Flip>) -> Read {
+    /// Notes what an entry of the feed changed.
+    pub fn apply(&mut self, entry: &Entry) -> Read {
         for change in &entry.changes {
             match change {
-                Change::Reservation(r) => flips.extend(self.put(r)),
-                Change::Undone(r) => {
-                    self.forget(&r.id);
-                }
+                Change::Reservation(r) => self.put(r),
+                Change::Undone(r) => self.forget(&r.id),
                 Change::Bucket { resource, index, level } => self.level(resource, *index, level, entry.at),
                 Change::Forgotten { resource, index } => {
                     if let Some(at) = self.network.find_resource(resource.as_str()) {
