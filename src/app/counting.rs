@@ -7,25 +7,30 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
+use tokio::task::JoinSet;
 use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::App;
 use crate::domain::answer::{Answer, Verdict};
 use crate::domain::ask::{Ask, When};
 use crate::domain::calendar::Calendar;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
-use crate::domain::limits::{MAX_COUNTED, MAX_HORIZON_DAYS, MAX_REFUSED_IDS, MAX_TALLIES};
+use crate::domain::limits::{MAX_COUNTED, MAX_HORIZON_DAYS, MAX_REFUSED_WAITING, MAX_TALLIES};
 use crate::domain::time::{Day, Moment};
 use crate::ledger::LedgerError;
 use crate::ledger::command::{Command, Outcome};
+use crate::ledger::refused::Digest;
 use crate::ledger::tally::{self, Counted, Tallies};
 
 /// Counters, so that threads do not wait for each other.
 const SHARDS: usize = 16;
 /// How often what was counted is added up.
 const EVERY: Duration = Duration::from_secs(1);
+/// Refusals that are sent to the ledger together.
+const REFUSED_AT_ONCE: usize = 200;
 
 /// What is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,36 +109,30 @@ struct Count {
     units: i64,
 }
 
+/// A hold that was refused.
+#[derive(Clone, Debug)]
+struct Refused {
+    network: NetworkId,
+    request: Digest,
+    tallies: SmallVec<[(Arc<str>, i64); 3]>,
+}
+
 /// By digest; nearly always one for each.
 type Shard = FxHashMap<u64, SmallVec<[Count; 1]>>;
 
-/// Tallies by network.
-type Waiting = FxHashMap<NetworkId, FxHashMap<Arc<str>, i64>>;
-
-/// Request ids whose refusals were counted: those of this generation, and of the one before.
+/// What was counted and is not added up yet.
 #[derive(Default)]
-struct Refused {
-    recent: FxHashSet<u64>,
-    before: FxHashSet<u64>,
-}
-
-impl Refused {
-    /// Whether it is new.
-    fn add(&mut self, digest: u64) -> bool {
-        if self.before.contains(&digest) || !self.recent.insert(digest) {
-            return false;
-        }
-        if self.recent.len() > MAX_REFUSED_IDS / 2 {
-            self.before = std::mem::take(&mut self.recent);
-        }
-        true
-    }
+struct Waiting {
+    /// Tallies by network.
+    numbers: FxHashMap<NetworkId, FxHashMap<Arc<str>, i64>>,
+    refused: Vec<Refused>,
 }
 
 /// What this server counted and has not added up yet.
 pub(super) struct Counting {
     shards: [Mutex<Shard>; SHARDS],
-    refused: Mutex<Refused>,
+    /// Holds that were refused. Each is counted by the ledger once, whichever servers it is sent to.
+    refused: Mutex<Vec<Refused>>,
     /// Quotes for which there was no room.
     beyond: AtomicU64,
     /// What could not be added up yet. One adds up at a time, so that who waits for it knows that all is in.
@@ -172,21 +171,26 @@ fn own_shard() -> usize {
 impl Counting {
     /// Counts an answer that took nothing, and the demand that it lost. `id`: the request's, whose refusal is counted once.
     pub fn count(&self, network: &NetworkId, id: Option<&ReservationId>, ask: &Ask, date: Day, answer: &Answer) {
+        let answered = (Seen { network, what: WhatSeen::Answer(answer.verdict), date, ask }, 1, 0);
+        let lost = lost(answer).map(|(resource, units)| {
+            let what = WhatSeen::Lost(resource);
+            (Seen { network, what, date, ask }, 1, units)
+        });
+        let counts = std::iter::once(answered).chain(lost);
         if let Some(id) = id {
-            let mut hasher = FxHasher::default();
-            (network.as_str(), id.as_str()).hash(&mut hasher);
-            if !locked(&self.refused).add(hasher.finish()) {
-                return;
+            let tallies = counts.flat_map(|(seen, quotes, units)| named(&seen.key(), quotes, units)).collect();
+            let mut refused = locked(&self.refused);
+            if refused.len() < MAX_REFUSED_WAITING {
+                let request = xxh3_64(id.as_str().as_bytes());
+                refused.push(Refused { network: network.clone(), request, tallies });
+            } else {
+                self.beyond.fetch_add(1, Ordering::Relaxed);
             }
+            return;
         }
         let mut shard = locked(&self.shards[own_shard()]);
-        self.add(&mut shard, &Seen { network, what: WhatSeen::Answer(answer.verdict), date, ask }, 1, 0);
-        if answer.verdict != Verdict::Promised
-            && let Some(first) = answer.bottlenecks.first()
-            && let Some(resource) = &first.resource
-        {
-            let units = first.wanted.saturating_sub(first.available).max(0);
-            self.add(&mut shard, &Seen { network, what: WhatSeen::Lost(resource), date, ask }, 1, units);
+        for (seen, quotes, units) in counts {
+            self.add(&mut shard, &seen, quotes, units);
         }
     }
 
@@ -211,7 +215,7 @@ impl Counting {
         for shard in &self.shards {
             let shard = std::mem::take(&mut *locked(shard));
             for Count { key, quotes, units } in shard.into_values().flatten() {
-                let of_network = waiting.entry(key.network.clone()).or_default();
+                let of_network = waiting.numbers.entry(key.network.clone()).or_default();
                 for (name, number) in named(&key, quotes, units) {
                     if of_network.len() < MAX_COUNTED * SHARDS || of_network.contains_key(&name) {
                         *of_network.entry(name).or_default() += number;
@@ -221,6 +225,11 @@ impl Counting {
                 }
             }
         }
+        let mut refused = std::mem::take(&mut *locked(&self.refused));
+        let room = MAX_REFUSED_WAITING.saturating_sub(waiting.refused.len());
+        self.beyond.fetch_add(refused.len().saturating_sub(room) as u64, Ordering::Relaxed);
+        refused.truncate(room);
+        waiting.refused.append(&mut refused);
         let beyond = self.beyond.swap(0, Ordering::Relaxed);
         if beyond > 0 {
             warn!(
@@ -229,6 +238,12 @@ impl Counting {
             );
         }
     }
+}
+
+/// The demand that an answer lost, by the resource that was missing first.
+fn lost(answer: &Answer) -> Option<(&ResourceId, i64)> {
+    let first = answer.bottlenecks.first().filter(|_| answer.verdict != Verdict::Promised)?;
+    Some((first.resource.as_ref()?, first.wanted.saturating_sub(first.available).max(0)))
 }
 
 /// The tallies of one number.
@@ -304,7 +319,8 @@ impl App {
     async fn add_all_up(&self) {
         let mut waiting = self.counting.waiting.lock().await;
         self.counting.take(&mut waiting);
-        for (network, numbers) in waiting.iter_mut() {
+        waiting.refused = self.add_refused(std::mem::take(&mut waiting.refused)).await;
+        for (network, numbers) in waiting.numbers.iter_mut() {
             while !numbers.is_empty() {
                 let some: Tallies = numbers.iter().take(MAX_TALLIES).map(|(name, n)| (Arc::clone(name), *n)).collect();
                 let names: Vec<Arc<str>> = some.iter().map(|(name, _)| Arc::clone(name)).collect();
@@ -330,7 +346,26 @@ impl App {
                 }
             }
         }
-        waiting.retain(|_, numbers| !numbers.is_empty());
+        waiting.numbers.retain(|_, numbers| !numbers.is_empty());
+    }
+
+    /// Tells which could not be added. Where nobody knows, it is tried again, as none is counted twice.
+    async fn add_refused(&self, mut refused: Vec<Refused>) -> Vec<Refused> {
+        let mut left = Vec::new();
+        while !refused.is_empty() && left.is_empty() {
+            let mut adding = JoinSet::new();
+            for one in refused.split_off(refused.len().saturating_sub(REFUSED_AT_ONCE)) {
+                let ledger = Arc::clone(&self.ledger);
+                adding.spawn(async move {
+                    let command = Command::CountOnce { request: one.request, tallies: one.tallies.to_vec() };
+                    let added = ledger.execute(&one.network, command, Some(Instant::now() + EVERY)).await;
+                    added.is_err().then_some(one)
+                });
+            }
+            left.extend(adding.join_all().await.into_iter().flatten());
+        }
+        refused.append(&mut left);
+        refused
     }
 }
 
@@ -371,7 +406,7 @@ mod tests {
         let mut waiting = Waiting::default();
         counting.take(&mut waiting);
         let mut sums: Vec<(String, i64)> =
-            waiting.into_values().flatten().map(|(name, n)| (name.replace('\t', " "), n)).collect();
+            waiting.numbers.into_values().flatten().map(|(name, n)| (name.replace('\t', " "), n)).collect();
         sums.sort();
         sums
     }
@@ -401,20 +436,23 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_is_counted_once_and_memory_stays_bounded() {
+    fn what_waits_stays_bounded() {
         let counting = Counting::default();
         let network = NetworkId::default_network();
         let id = |i: usize| ReservationId::new(&format!("r{i}")).expect("an id");
-        let refuse = |i| counting.count(&network, Some(&id(i)), &ask(None), Day(7), &answer(Verdict::Unavailable));
-        for i in [1, 1, 2, 1] {
-            refuse(i);
+        for i in 0..MAX_REFUSED_WAITING + 10 {
+            counting.count(&network, Some(&id(i)), &ask(None), Day(7), &answer(Verdict::Unavailable));
         }
-        assert_eq!(sums(&counting)[2], ("score 7   unavailable".to_owned(), 2));
-        (10..3 * MAX_REFUSED_IDS).for_each(refuse);
-        let refused = locked(&counting.refused);
-        assert!(refused.recent.len() + refused.before.len() <= MAX_REFUSED_IDS + 1);
-        drop(refused);
-        sums(&counting);
+        let mut waiting = Waiting::default();
+        counting.take(&mut waiting);
+        assert_eq!(waiting.refused.len(), MAX_REFUSED_WAITING);
+        let names: Vec<_> = waiting.refused[0].tallies.iter().map(|(name, n)| (name.replace('\t', " "), *n)).collect();
+        let expected = [("score 7   unavailable", 1), ("lost 7   quotes lej.van", 1), ("lost 7   units lej.van", 3)];
+        assert_eq!(names, expected.map(|(name, n)| (name.to_owned(), n)));
+        counting.count(&network, Some(&id(0)), &ask(None), Day(7), &answer(Verdict::Unavailable));
+        counting.take(&mut waiting);
+        assert_eq!(waiting.refused.len(), MAX_REFUSED_WAITING);
+
         for i in 0..MAX_COUNTED + 10 {
             counting.count(&network, None, &ask(None), Day(i as i32), &answer(Verdict::Promised));
         }

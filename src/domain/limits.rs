@@ -148,8 +148,13 @@ pub const MAX_SKEW_MINUTES: i64 = 5;
 /// Numbers that a server counts of its own before they are added up, for each of its 16 counters: distinct days, channels, offers
 /// and answers of a second or, while the store is away, of some more.
 pub const MAX_COUNTED: usize = 20_000;
-/// Refused request ids that a server remembers, so that the same request again is not counted as another quote.
-pub const MAX_REFUSED_IDS: usize = 100_000;
+/// Refused requests that a ledger remembers for each network, so that the same request again is not counted as another quote: some
+/// 10 MB. Where more are refused within [`REFUSED_MINUTES`], the oldest are forgotten.
+pub const MAX_REFUSED: usize = 100_000;
+/// Minutes for which they are remembered: callers send a request again within seconds.
+pub const REFUSED_MINUTES: i64 = 10;
+/// Refused requests that a server keeps while they wait to be counted: those of a second or, while the store is away, of some more.
+pub const MAX_REFUSED_WAITING: usize = 200_000;
 /// Tallies that one command adds to: some 2 ms of Redis, so that holds do not wait.
 pub const MAX_TALLIES: usize = 200;
 /// Periods of the record of kept promises that confidence is told from: half a year.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::refused;
 use super::tally::Tallies;
 use crate::domain::answer::{Answer, Bottleneck, Promise, Verdict};
 use crate::domain::ask::Ask;
@@ -87,6 +88,13 @@ pub enum Command {
     Fulfil(Box<Fulfil>),
     /// Adds to tallies: what was counted where nothing was taken.
     Count(Tallies),
+    /// Adds to tallies what a refused request is counted as, unless it was counted before.
+    CountOnce {
+        /// The digest of its request id.
+        request: refused::Digest,
+        /// What is added.
+        tallies: Tallies,
+    },
     /// Replaces the network's document.
     ApplyNetwork(ApplyNetwork),
     /// Drops what is known of past capacity buckets that no live reservation draws on.
@@ -412,6 +420,7 @@ impl Command {
             | Command::ApproveOffer(_)
             | Command::CloseOffer { .. }
             | Command::Count(_)
+            | Command::CountOnce { .. }
             | Command::ApplyNetwork(_)
             | Command::Forget { .. }
             | Command::Tick => None,

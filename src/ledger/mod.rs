@@ -9,6 +9,7 @@ pub mod feed;
 pub mod observe;
 pub mod record;
 pub mod redis;
+pub mod refused;
 pub mod rules;
 pub mod state;
 pub mod stewardship;

@@ -19,6 +19,7 @@ use super::command::{
     AdjustSupply, ApplyNetwork, ApproveOffer, Command, Outcome, Refusal, SetAllocation, SetSupply, Shortage,
 };
 use super::feed::Change;
+use super::refused;
 pub use super::state::{Adjustment, State};
 use super::tally;
 pub use super::transition::expired;
@@ -35,6 +36,17 @@ pub struct Applied {
     pub adjustment: Option<Arc<Adjustment>>,
     /// Tallies that were added to; a name may come several times. Their numbers are in the state.
     pub tallied: Vec<Arc<str>>,
+    /// Refused requests that are remembered, or not any more.
+    pub refused: RefusedChanges,
+}
+
+/// What became of the memory of refused requests.
+#[derive(Clone, Debug, Default)]
+pub struct RefusedChanges {
+    /// Are remembered from now on.
+    pub added: Vec<(Moment, refused::Digest)>,
+    /// Are not any more.
+    pub forgotten: Vec<(Moment, refused::Digest)>,
 }
 
 /// Makes one step: gives back all that is due (rule 21), then does what the command says or, where it can't, nothing more.
@@ -90,6 +102,7 @@ struct Step<'a> {
     touched: Touched,
     adjustment: Option<Arc<Adjustment>>,
     tallied: Vec<Arc<str>>,
+    refused: RefusedChanges,
 }
 
 type Done = Result<Outcome, Refusal>;
@@ -97,7 +110,7 @@ type Done = Result<Outcome, Refusal>;
 impl<'a> Step<'a> {
     fn new(state: &'a mut State, now: Moment) -> Step<'a> {
         let (changes, touched, tallied) = (Vec::new(), Touched::default(), Vec::new());
-        Step { state, now, changes, touched, adjustment: None, tallied }
+        Step { state, now, changes, touched, adjustment: None, tallied, refused: RefusedChanges::default() }
     }
 
     fn run(&mut self, command: &Command) -> Done {
@@ -120,6 +133,14 @@ impl<'a> Step<'a> {
             Command::CloseOffer { id } => self.close_offer(id),
             Command::Count(tallies) => {
                 self.count(tallies);
+                Ok(Outcome::Done)
+            }
+            Command::CountOnce { request, tallies } => {
+                if let Some(forgotten) = self.state.refused(*request, self.now) {
+                    self.refused.added.push((self.now, *request));
+                    self.refused.forgotten.extend(forgotten);
+                    self.count(tallies);
+                }
                 Ok(Outcome::Done)
             }
             Command::ApplyNetwork(c) => self.apply_network(c),
@@ -484,14 +505,14 @@ impl<'a> Step<'a> {
     }
 
     fn finish(self, outcome: Outcome) -> Applied {
-        let Step { state, mut changes, touched, adjustment, tallied, .. } = self;
+        let Step { state, mut changes, touched, adjustment, tallied, refused, .. } = self;
         for (resource, index) in touched.order {
             // What was forgotten after it was touched has no level any more.
             if let Some(level) = state.level(&resource, index).cloned() {
                 changes.push(Change::Bucket { resource, index, level });
             }
         }
-        Applied { outcome, changes, adjustment, tallied }
+        Applied { outcome, changes, adjustment, tallied, refused }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::time::{Moment, Span};
 
 use super::audit::{self, Drift};
 use super::feed::{Cursor, Snapshot};
+use super::refused::{Digest, Refused};
 use super::transition::Side;
 
 /// An adjustment of supply that was made, so that its request can be repeated safely.
@@ -61,6 +62,7 @@ pub struct State {
     adjustments: FxHashMap<ReservationId, Arc<Adjustment>>,
     offers: FxHashMap<Arc<str>, Arc<ApprovedOffer>>,
     tallies: FxHashMap<Arc<str>, i64>,
+    refused: Refused,
 }
 
 impl State {
@@ -273,6 +275,16 @@ impl State {
     /// One tally; 0 if it was never added to.
     pub fn tallied(&self, name: &str) -> i64 {
         self.tallies.get(name).copied().unwrap_or_default()
+    }
+
+    /// See [`Refused::add`].
+    pub(super) fn refused(&mut self, request: Digest, now: Moment) -> Option<Vec<(Moment, Digest)>> {
+        self.refused.add(request, now)
+    }
+
+    /// A refused request that is remembered: how a store fills a state.
+    pub fn load_refused(&mut self, at: Moment, request: Digest) {
+        self.refused.load(at, request);
     }
 
     /// Adds to a tally: also how a store fills a state.

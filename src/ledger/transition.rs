@@ -126,6 +126,7 @@ pub fn next<'c>(known: Option<&Arc<Reservation>>, told: bool, command: &'c Comma
         | Command::ApproveOffer(_)
         | Command::CloseOffer { .. }
         | Command::Count(_)
+        | Command::CountOnce { .. }
         | Command::ApplyNetwork(_)
         | Command::Forget { .. }
         | Command::Tick => return None,

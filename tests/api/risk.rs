@@ -7,11 +7,9 @@ use surety::domain::id::{NetworkId, ReservationId};
 use surety::ledger::Ledger;
 use surety::ledger::command::{Command, SetSupply, SupplyRun};
 use surety::ledger::embedded::EmbeddedLedger;
-use surety::ledger::redis::{Address, Durability};
 use surety::proto::v1::reservation::State;
 use surety::proto::v1::watch_events_response::Event;
 use surety::proto::v1::*;
-use surety::server::{RedisStore, Store};
 
 use crate::dice::{Dice, seed};
 use crate::outcome::*;
@@ -257,16 +255,7 @@ async fn two_servers_set_each_mark_once() {
 async fn two_servers_on_redis_agree_on_marks_and_share_the_scorecard() {
     let Some(flavour) = Flavour::Redis.or_skip() else { return };
     let redis = Server::start(flavour, Options::default());
-    let on_redis = async || {
-        let mut store = RedisStore::new(Address::parse(&redis.url()).expect("an address"));
-        store.durability = Durability::Memory;
-        TestServer::with(|config| {
-            config.network = Some(shop());
-            config.store = Store::Redis(Box::new(store));
-        })
-        .await
-    };
-    let (one, other) = (on_redis().await, on_redis().await);
+    let (one, other) = (TestServer::shop_on(&redis).await, TestServer::shop_on(&redis).await);
     for i in 0..6 {
         let server = [&one, &other][i % 2];
         let id = format!("r{i}");

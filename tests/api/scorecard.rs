@@ -8,6 +8,7 @@ use tonic::Code;
 
 use crate::dice::{Dice, seed};
 use crate::outcome::*;
+use crate::redis_world::{Flavour, Options, Server};
 use crate::support::*;
 
 const DAY: &str = "2026-11-24";
@@ -46,6 +47,25 @@ async fn quotes_are_counted_by_verdict_and_once() {
     assert_eq!((card.quotes, card.quotes_promised, card.quotes_later, card.quotes_unavailable), (8, 4, 3, 1));
     assert_eq!((card.held, card.confirmed, card.conversion), (2, 0, 0.0));
     assert_eq!(server.card("", "").await, card, "asking changes nothing");
+}
+
+#[tokio::test]
+async fn a_refused_hold_that_is_sent_to_another_server_is_counted_once() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let redis = Server::start(flavour, Options::default());
+    let (one, other) = (TestServer::shop_on(&redis).await, TestServer::shop_on(&redis).await);
+    one.supply("lej.stock.mug", "2026-11-23", &[5]).await;
+    for server in [&one, &other, &one, &other] {
+        let refused = server.quote(hold("r1", by(DAY, ask("mug", 8)), 900)).await.unwrap();
+        assert_eq!(refused.verdict(), Verdict::Unavailable);
+        server.card("", "").await;
+    }
+    one.quote(hold("r2", by(DAY, ask("mug", 8)), 900)).await.unwrap();
+    one.card("", "").await;
+    other.quote(read(by(DAY, ask("card", 1)))).await.unwrap();
+    let card = other.card("", "").await;
+    assert_eq!((card.quotes, card.quotes_promised, card.quotes_unavailable), (3, 1, 2));
+    assert_eq!(card.lost.iter().map(|l| (l.quotes, l.units)).collect::<Vec<_>>(), [(2, 6)]);
 }
 
 #[tokio::test]

@@ -8,12 +8,13 @@ use serde_json::json;
 use surety::clock::ManualClock;
 use surety::domain::time::{Moment, Span};
 use surety::ledger::Ledger;
+use surety::ledger::redis::{self, Durability};
 use surety::proto::v1::ask::When;
 use surety::proto::v1::offer_service_client::OfferServiceClient;
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use surety::proto::v1::*;
-use surety::server::{Config, Ready, ServerError, Store};
+use surety::server::{Config, Ready, RedisStore, ServerError, Store};
 use surety::telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -22,6 +23,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::redis_world::Server;
 
 /// A Monday, 09:00 in Leipzig.
 pub const BEGIN: &str = "2026-11-23T08:00:00Z";
@@ -58,6 +61,17 @@ impl TestServer {
         let (clock, mut config) = Self::configured();
         change(&mut config);
         Self::serving(Ready::open(config).await.expect("it opens"), clock).await
+    }
+
+    /// With [`shop`], on a Redis that others may use, by whose clock holds end.
+    pub async fn shop_on(server: &Server) -> TestServer {
+        let mut store = RedisStore::new(redis::Address::parse(&server.url()).expect("an address"));
+        store.durability = Durability::Memory;
+        Self::with(|config| {
+            config.network = Some(shop());
+            config.store = Store::Redis(Box::new(store));
+        })
+        .await
     }
 
     /// With [`shop`], on a ledger of the test's own.

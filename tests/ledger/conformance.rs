@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use surety::clock::ManualClock;
 use surety::domain::bucket::BucketLevel;
 use surety::domain::id::NetworkId;
+use surety::domain::limits::REFUSED_MINUTES;
 use surety::domain::offer::OfferStage;
 use surety::domain::reservation::State;
 use surety::domain::time::{Moment, Span};
@@ -252,6 +253,7 @@ for_every_back_end! {
     rule_22_what_was_shipped_stays_and_what_was_delivered_is_used_up,
     deliveries_are_judged_by_the_date_that_was_agreed,
     backlog_is_what_should_be_over_and_was_not_reported,
+    a_refused_request_is_counted_once_however_often_and_wherever_it_is_sent,
     tallies_add_up_however_many_count_at_once,
     each_thing_is_counted_once_whatever_is_repeated_undone_or_ends_by_itself,
 }

@@ -46,6 +46,7 @@ enum Do {
     Ship { id: u8, seconds: i64 },
     Deliver { id: u8, days: i32 },
     Count { by: i64 },
+    Refused { request: u64 },
     Wait { seconds: i64 },
 }
 
@@ -83,6 +84,7 @@ fn step() -> impl Strategy<Value = Do> {
         1 => (0..8u8, 0..3i64).prop_map(|(id, seconds)| Do::Ship { id, seconds }),
         1 => (0..8u8, -2..20i32).prop_map(|(id, days)| Do::Deliver { id, days }),
         1 => (-3..9i64).prop_map(|by| Do::Count { by }),
+        1 => (0..3u64).prop_map(|request| Do::Refused { request }),
         3 => (0..40i64).prop_map(|seconds| Do::Wait { seconds }),
     ]
 }
@@ -230,6 +232,7 @@ fn command(state: &State, doing: &Do) -> Command {
         Do::Ship { id, seconds } => ship(&any_of(state, *id), BEGIN.plus(Span::seconds(*seconds))),
         Do::Deliver { id, days } => deliver(&any_of(state, *id), *days),
         Do::Count { by } => count(&[(COUNTED, *by), ("lost\tother", 1)]),
+        Do::Refused { request } => count_once(*request, &[("refused", 1)]),
         Do::Wait { .. } => Command::Tick,
     }
 }
@@ -264,6 +267,8 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
     }
     let mut now = BEGIN;
     let mut counted: BTreeMap<String, i64> = BTreeMap::new();
+    // None is forgotten: a sequence is shorter than they are remembered.
+    let mut refused = BTreeSet::new();
     let mut forgotten = BTreeSet::new();
     for doing in steps {
         if let Do::Wait { seconds } = doing {
@@ -307,6 +312,11 @@ fn play(steps: Vec<Do>) -> Result<(), TestCaseError> {
         if let Do::Count { by } = doing {
             *counted.entry(COUNTED.to_owned()).or_default() += by;
             *counted.entry("lost\tother".to_owned()).or_default() += 1;
+        }
+        if let Do::Refused { request } = doing
+            && refused.insert(request)
+        {
+            *counted.entry("refused".to_owned()).or_default() += 1;
         }
         let mut sums = tallies_of(state.reservations().map(|r| &**r));
         sums.extend(counted.iter().filter(|(_, sum)| **sum != 0).map(|(name, sum)| (name.clone(), *sum)));

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use surety::clock::ManualClock;
 use surety::domain::bucket::BucketLevel;
 use surety::domain::id::NetworkId;
+use surety::domain::limits::REFUSED_MINUTES;
 use surety::domain::reservation::State;
 use surety::domain::time::Span;
 use surety::ledger::audit::{Audit, Counter, Drift, Repair, audit};
@@ -530,4 +531,26 @@ async fn what_takes_many_writes_is_there_when_the_store_is_opened_again() {
     assert_eq!(again.read_all(&network).await.expect("it can be read").as_ref(), Some(&holdings));
     assert_eq!(again.entries(&network, 0, usize::MAX).await, Ok(from.feed().await));
     assert_eq!(again.audit(&network).await, Ok(vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_request_is_known_when_the_store_is_opened_again() {
+    let house = House::embedded().await.expect("it needs nothing");
+    house.run(network(0, "a document", &[])).await;
+    let House { steward, clock, network, _dir } = house;
+    let refused = |request| count_once(request, &[("score\tno", 1)]);
+    for request in [1, 2, 1] {
+        steward.execute(&network, refused(request), None).await.expect("it answers");
+    }
+    steward.close().await;
+    drop(steward);
+    let dir = _dir.as_ref().expect("it has a directory").path();
+    let again = EmbeddedLedger::open(EmbeddedConfig::new(dir), clock.clone()).expect("it opens");
+    for request in [2, 3, 1] {
+        again.execute(&network, refused(request), None).await.expect("it answers");
+    }
+    assert_eq!(again.tallies(&network, "score").await, Ok(vec![("score\tno".into(), 3)]));
+    clock.advance(Span::minutes(REFUSED_MINUTES));
+    again.execute(&network, refused(3), None).await.expect("it answers");
+    assert_eq!(again.tallies(&network, "score").await, Ok(vec![("score\tno".into(), 4)]));
 }

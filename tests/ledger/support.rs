@@ -295,6 +295,11 @@ pub fn count(tallies: &[(&str, i64)]) -> Command {
     Command::Count(tallies.iter().map(|(name, by)| (Arc::from(*name), *by)).collect())
 }
 
+pub fn count_once(request: u64, tallies: &[(&str, i64)]) -> Command {
+    let Command::Count(tallies) = count(tallies) else { unreachable!("see above") };
+    Command::CountOnce { request, tallies }
+}
+
 /// The tallies that these reservations, which must be all that ever were, add up to, worked out from their histories alone; without
 /// those that are nothing, as those of a ledger are to be compared.
 pub fn tallies_of<'a>(reservations: impl IntoIterator<Item = &'a Reservation>) -> BTreeMap<String, i64> {
@@ -370,6 +375,7 @@ pub fn at_version(mut command: Command, version: i64) -> Command {
         | Command::Fix { .. }
         | Command::Fulfil(_)
         | Command::Count(_)
+        | Command::CountOnce { .. }
         | Command::Forget { .. }
         | Command::Tick => {}
     }

@@ -17,7 +17,8 @@ use super::super::LedgerError;
 use super::super::command::{Command, Outcome};
 use super::super::feed::{Change, Cursor, Entry, Snapshot};
 use super::super::record::{self, NetworkHead};
-use super::super::rules::{self, Adjustment, Drift, State};
+use super::super::refused;
+use super::super::rules::{self, Adjustment, Drift, RefusedChanges, State};
 use super::keys::{self, Ended};
 use super::store::{Batch, Space, Store, StoreError};
 use super::{OpenError, Retention, load};
@@ -71,6 +72,8 @@ struct Pending {
     adjustments: Vec<Arc<Adjustment>>,
     offers: FxHashMap<Arc<str>, Arc<ApprovedOffer>>,
     tallied: FxHashSet<Arc<str>>,
+    /// Refused requests, each with whether it is remembered.
+    refused: FxHashMap<(Moment, refused::Digest), bool>,
     network: bool,
     /// Brought to hand, to be let go of after.
     loaded: FxHashSet<ReservationId>,
@@ -156,6 +159,9 @@ impl Core {
             return Ok(applied.outcome);
         }
         partition.pending.tallied.extend(applied.tallied);
+        let RefusedChanges { added, forgotten } = applied.refused;
+        partition.pending.refused.extend(added.into_iter().map(|one| (one, true)));
+        partition.pending.refused.extend(forgotten.into_iter().map(|one| (one, false)));
         partition.note(self.now, applied.changes, &gone);
         if let Some(adjustment) = applied.adjustment {
             partition.pending.loaded_adjustments.push(adjustment.request_id.clone());
@@ -350,6 +356,14 @@ impl Partition {
         for name in &pending.tallied {
             let number = self.state.tallied(name);
             batch.put(Space::Tallies, keys::text(network, name), number.to_be_bytes().to_vec());
+        }
+        for ((at, request), remembered) in &pending.refused {
+            let key = keys::refused(network, *at, *request);
+            if *remembered {
+                batch.put(Space::Refused, key, Vec::new());
+            } else {
+                batch.delete(Space::Refused, key);
+            }
         }
         for a in &pending.adjustments {
             batch.put(Space::Adjustments, keys::named(network, &a.request_id), record::write_adjustment(a));

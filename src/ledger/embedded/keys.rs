@@ -107,6 +107,19 @@ pub fn named(network: &NetworkId, id: &ReservationId) -> Vec<u8> {
     key
 }
 
+/// A refused request.
+pub fn refused(network: &NetworkId, at: Moment, request: u64) -> Vec<u8> {
+    let mut key = ended_before(network, at);
+    key.extend_from_slice(&request.to_be_bytes());
+    key
+}
+
+/// The parts of a key of [`refused`] without its network.
+pub fn refused_of(rest: &[u8]) -> Option<(Moment, u64)> {
+    let (at, request) = rest.split_first_chunk::<8>()?;
+    Some((Moment((u64::from_be_bytes(*at) ^ 1 << 63) as i64), u64::from_be_bytes(request.try_into().ok()?)))
+}
+
 /// An offer or a tally.
 pub fn text(network: &NetworkId, name: &str) -> Vec<u8> {
     let mut key = of(network);

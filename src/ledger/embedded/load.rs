@@ -104,6 +104,13 @@ pub fn network(store: &dyn Store, network: &NetworkId) -> Result<(State, Cursor)
         state.tally(&name, number);
     }
 
+    store.scan(Space::Refused, &prefix, &keys::behind(&prefix), &mut |key, _| {
+        if let Some((at, request)) = keys::refused_of(&key[prefix.len()..]) {
+            state.load_refused(at, request);
+        }
+        ControlFlow::Continue(())
+    })?;
+
     let mut oldest = state.seq();
     store.scan(Space::Entries, &prefix, &keys::behind(&prefix), &mut |key, _| {
         oldest = keys::entry_of(&key[prefix.len()..]).unwrap_or(oldest);

@@ -31,11 +31,13 @@ pub enum Space {
     Tallies,
     /// The ids of reservations at risk, so that they are found without reading all others.
     AtRisk,
+    /// Refused requests that were counted, by instant.
+    Refused,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Space; 11] = [
+    pub const ALL: [Space; 12] = [
         Space::Meta,
         Space::Buckets,
         Space::Reservations,
@@ -47,6 +49,7 @@ impl Space {
         Space::Offers,
         Space::Tallies,
         Space::AtRisk,
+        Space::Refused,
     ];
 
     /// Its name on disk, which stays.
@@ -63,6 +66,7 @@ impl Space {
             Space::Offers => "offers",
             Space::Tallies => "tallies",
             Space::AtRisk => "at_risk",
+            Space::Refused => "refused",
         }
     }
 }

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::command::{AdjustSupply, Allocation, ApproveOffer, SetAllocation, SetSupply};
 use super::super::record;
+use super::super::refused;
 use super::super::rules::Adjustment;
 use super::super::tally::Tallies;
 use super::super::transition::{Side, Transition};
@@ -40,6 +41,8 @@ pub enum Step {
     Close(Box<Close>),
     /// Something is counted.
     Count(Tallies),
+    /// A refused request is counted, unless it was before.
+    CountOnce(refused::Digest, Tallies),
     /// Only what is due is given back.
     Tick,
 }
@@ -327,6 +330,12 @@ impl Batch {
             Step::Allocate(c) => self.push_allocation(c),
             Step::Approve(step) => self.push_approval(step),
             Step::Close(step) => self.push_close(step),
+            Step::CountOnce(request, tallies) => {
+                self.plan.push(9);
+                self.plan.extend_from_slice(&request.to_be_bytes());
+                self.plan.extend_from_slice(&(tallies.len() as u32).to_be_bytes());
+                self.tallies(tallies);
+            }
             Step::Count(tallies) => {
                 self.plan.push(8);
                 self.plan.extend_from_slice(&(tallies.len() as u32).to_be_bytes());

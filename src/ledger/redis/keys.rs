@@ -12,7 +12,7 @@ pub const NETWORKS: &str = "{surety}:networks";
 pub const LAYOUT: &str = "2";
 
 /// How many keys every script has.
-pub const SHARED: usize = 10;
+pub const SHARED: usize = 11;
 
 /// The keys of one network, and how its buckets are named in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Keys {
     pub tallies: String,
     /// A sorted set of the ids of reservations at risk, by name.
     pub risk: String,
+    /// A sorted set by instant: digests of refused requests that were counted.
+    pub refused: String,
     prefix: String,
 }
 
@@ -65,6 +67,7 @@ impl Keys {
             offers: key("offers"),
             tallies: key("tallies"),
             risk: key("risk"),
+            refused: key("refused"),
             prefix,
         }
     }
@@ -76,8 +79,21 @@ impl Keys {
 
     /// The keys that every script has, in their order.
     pub fn of_scripts(&self) -> [&str; SHARED] {
-        let Keys { head, buckets, reservations, ids, when, feed, adjustments, offers, tallies, risk, prefix: _ } = self;
-        [head, buckets, reservations, ids, when, feed, adjustments, offers, tallies, risk]
+        let Keys {
+            head,
+            buckets,
+            reservations,
+            ids,
+            when,
+            feed,
+            adjustments,
+            offers,
+            tallies,
+            risk,
+            refused,
+            prefix: _,
+        } = self;
+        [head, buckets, reservations, ids, when, feed, adjustments, offers, tallies, risk, refused]
     }
 }
 

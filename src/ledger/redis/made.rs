@@ -196,6 +196,11 @@ impl Made<'_> {
                     let count = plan.number()?;
                     self.counted(&mut plan, count, Some(&mut tallies))?;
                 }
+                9 => {
+                    plan.bytes::<8>()?;
+                    let count = plan.number()?;
+                    self.counted(&mut plan, count, (code == b'C').then_some(&mut tallies))?;
+                }
                 5 => {}
                 _ => return Ok(None),
             }

@@ -69,6 +69,7 @@ pub fn came(
         | Step::Approve(_)
         | Step::Close(_)
         | Step::Count(_)
+        | Step::CountOnce(..)
         | Step::Tick => None,
     };
     Ok(match (code, step) {
@@ -105,7 +106,7 @@ pub fn came(
         }
         (b'A', Step::Approve(step)) => offered(&step.after, reply.at),
         (b'A', Step::Close(step)) => offered(&step.after, reply.at),
-        (_, Step::Tick | Step::Count(_)) => Came::outcome(Outcome::Done),
+        (_, Step::Tick | Step::Count(_) | Step::CountOnce(..)) => Came::outcome(Outcome::Done),
         (b'P', Step::Adjust(c)) => made_before(c.fingerprint, reply)?,
         (b'P', Step::Allocate(c)) => made_before(c.fingerprint, reply)?,
         (b'P', Step::Approve(step)) => {

@@ -245,3 +245,20 @@ pub async fn each_thing_is_counted_once_whatever_is_repeated_undone_or_ends_by_i
     assert_eq!(tallies.get(&*held), None, "none is held any more");
     assert!(tallies[&*tally::offer("sale", false)] > 10);
 }
+
+pub async fn a_refused_request_is_counted_once_however_often_and_wherever_it_is_sent(s: &Subject) {
+    let refused = |request| count_once(request, &[("score\tno", 1), ("lost\tvan", 3)]);
+    let told = s.execute_all((0..8).map(|_| refused(7))).await;
+    assert!(told.iter().all(|outcome| matches!(outcome, Outcome::Done)), "{told:?}");
+    s.run(refused(u64::MAX)).await;
+    let expected = |times: i64| BTreeMap::from([("lost\tvan".to_owned(), 3 * times), ("score\tno".to_owned(), times)]);
+    assert_eq!(s.tallies().await, expected(2));
+    // It is remembered for so long, and no longer.
+    s.clock.advance(Span::minutes(REFUSED_MINUTES - 1));
+    s.run(refused(7)).await;
+    assert_eq!(s.tallies().await, expected(2));
+    s.clock.advance(Span::minutes(1));
+    s.run(refused(7)).await;
+    s.run(refused(7)).await;
+    assert_eq!(s.tallies().await, expected(3));
+}

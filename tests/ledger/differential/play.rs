@@ -59,7 +59,7 @@ impl Weather {
             Weather::Repeating | Weather::Leaky => match command {
                 Command::AdjustSupply(c) => c.request_id.is_none(),
                 Command::SetAllocation(c) => c.request_id.is_none(),
-                Command::Count(_) => true,
+                Command::Count(_) | Command::CountOnce { .. } => true,
                 _ => false,
             },
             // It is answers that are lost, so calls are made.
@@ -436,6 +436,7 @@ fn looks_at_capacity(command: &Command) -> bool {
         | Command::Fix { .. }
         | Command::Fulfil(_)
         | Command::Count(_)
+        | Command::CountOnce { .. }
         | Command::ApplyNetwork(_) => false,
     }
 }

@@ -126,7 +126,7 @@ fn command(d: &mut Dice, model: &Model) -> Command {
         return first_network();
     }
     let version = if d.once_in(12) { present + d.range(-1, 2) } else { present };
-    match d.below(150) {
+    match d.below(154) {
         0..=27 => hold(d, model, version),
         28..=40 => confirm(d, model, version),
         41..=50 => {
@@ -171,6 +171,13 @@ fn command(d: &mut Dice, model: &Model) -> Command {
         144..=147 => {
             let names = ["lost\t20900\t\t\tquotes\tü 2", "score\t20900\tvip\ta/b ß\tpromised", "x"];
             Command::Count(d.some(3, |d| (names[d.below(3) as usize].into(), d.range(-3, 9))))
+        }
+        148..=151 => {
+            let names = ["score\t20900\tvip\ta/b ß\tunavailable", "x"];
+            Command::CountOnce {
+                request: d.below(4) * 0x0101_0000_0a09_00ff,
+                tallies: d.some(2, |d| (names[d.below(2) as usize].into(), d.range(-3, 9))),
+            }
         }
         _ => Command::Tick,
     }

@@ -25,8 +25,10 @@
 --       7 an offer is closed: 2-byte name of its pool, count; each: bucket. Texts: its id, the 44 bytes it is expected to begin with,
 --         its new value but for stamp and mark.
 --       8 something is counted: count; each: 4-byte name, 8-byte number.
+--       9 a refused request is counted, unless it was before: the 8 bytes of its digest, and as of 8.
 -- Returns {'done', at, first, last, version, due, codes, before, extras, feed}
 --       codes: a letter a step: A it was made, and is entry first, first + 1, ... of the feed; O there was nothing to change;
+--       C a refusal was counted;
 --       P another reservation (or the same request's) is there: its value is in extras; N there is none;
 --       S a bucket is short: in extras their number and, for each, its number in the batch and its level;
 --       W it rests on another version of the network; L its last instant is over; M there are as many offers as may be.
@@ -81,6 +83,25 @@ end
 local function tally(n, by)
   local name = names[n]
   sums[name] = (sums[name] or 0) + by
+end
+
+-- Refused requests that are counted by this batch.
+local refused = {}
+
+local function count_once()
+  local request, count, n, by
+  request, count, pos = unbin('>c8I4', plan, pos)
+  local begin = pos
+  pos = pos + 12 * count
+  if refused[request] then return 'O' end
+  local before = redis.call('ZSCORE', KEYS[11], request)
+  if before and tonumber(before) > now - REFUSED_FOR then return 'O' end
+  refused[request] = true
+  for _ = 1, count do
+    n, by, begin = unbin('>I4l', plan, begin)
+    tally(n, by)
+  end
+  return 'C'
 end
 
 local function left(p) return now < p[4] and math.max(0, p[2] - p[3]) or 0 end
@@ -438,6 +459,8 @@ for s = 1, steps do
       tally(n, by)
     end
     code = 'O'
+  elseif kind == 9 then
+    code = count_once()
   else
     code = 'O'
   end
@@ -499,6 +522,17 @@ for id, joins in pairs(at_risk) do
 end
 if #written > 0 then put('ZADD', KEYS[10], written) end
 if #safe > 0 then put('ZREM', KEYS[10], safe) end
+
+written = {}
+for request in pairs(refused) do
+  written[#written + 1], written[#written + 2] = at, request
+end
+if #written > 0 then
+  put('ZADD', KEYS[11], written)
+  redis.call('ZREMRANGEBYSCORE', KEYS[11], '-inf', number(now - REFUSED_FOR))
+  redis.call('ZREMRANGEBYRANK', KEYS[11], 0, -REFUSED - 1)
+  redis.call('EXPIRE', KEYS[11], REFUSED_FOR / 1000000)
+end
 
 local first, before = number(seq + 1), ''
 if made > 0 then

@@ -3,7 +3,8 @@
 -- It reads where the network stands, finds out the instant, gives back what is due (rule 21), and fetches what the caller has
 -- not seen of the feed. It is dumb: whatever needs to be understood was decided by the server that calls.
 --
--- KEYS  1 head  2 buckets  3 reservations  4 ids  5 when  6 feed  7 adjustments  8 offers  9 tallies  10 risk  (all of one hash tag)
+-- KEYS  1 head  2 buckets  3 reservations  4 ids  5 when  6 feed  7 adjustments  8 offers  9 tallies  10 risk
+--       11 refused  (all of one hash tag)
 -- ARGV  1 the instant in microseconds, or '' for the store's clock   2 microseconds to add to the store's clock
 --       3 the caller's slot in head   4 the number of its call there
 --       5 the last stream id that it knows, '' for none, '*' if it does not follow the feed
@@ -34,6 +35,8 @@ local KEEP = 31 * 86400 * 1000000 -- how long a request id is remembered after i
 local AT_ONCE = 200               -- holds that one call gives back
 local ENTRIES = 64                -- entries of the feed that one call fetches
 local MANY = 4000                 -- arguments of one redis.call: unpack has a limit
+local REFUSED_FOR = 10 * 60 * 1000000 -- how long a counted refusal is remembered: REFUSED_MINUTES
+local REFUSED = 100000            -- refusals that are remembered: MAX_REFUSED
 local LAYOUT = '2'                -- of the keys and what is in them
 local ZEROS = string.rep('\0', 8)
 local now

@@ -3,7 +3,7 @@
 -- Buckets are fields of one hash, and a script that looked for those of a resource would look through all of them. So the caller
 -- has listed them before, as of a place in the feed, and this script sees to it that none was touched since.
 --
--- KEYS  as in open.lua, and 11 the new document, 12 the old one (both also where nothing is applied)
+-- KEYS  as in open.lua, and 12 the new document, 13 the old one (both also where nothing is applied)
 -- ARGV  1 to 8 as in open.lua
 --       9 'network' or 'forget'   10 the stream id as of which buckets were listed
 --       11 number of resources; then for each: its name, its first bucket that is kept, how many buckets were listed before that one,
@@ -43,7 +43,7 @@ if what == 'network' then
   local present = redis.call('HMGET', KEYS[1], 'digest', 'document')
   if version > 0 and present[1] == digest then return reply('O', nothing) end
   if base ~= version then return reply('W', nothing) end
-  if (present[2] or '') ~= old or redis.call('EXISTS', KEYS[11]) == 0 then return reply('R', nothing) end
+  if (present[2] or '') ~= old or redis.call('EXISTS', KEYS[12]) == 0 then return reply('R', nothing) end
 end
 
 local function untouched()
@@ -101,8 +101,8 @@ if #gone > 0 then put('HDEL', KEYS[2], gone) end
 if what == 'network' then
   version = version + 1
   redis.call('HSET', KEYS[1], 'version', number(version), 'digest', digest, 'applied', applied, 'document', document)
-  redis.call('PERSIST', KEYS[11])
-  if old ~= '' and old ~= document then redis.call('UNLINK', KEYS[12]) end
+  redis.call('PERSIST', KEYS[12])
+  if old ~= '' and old ~= document then redis.call('UNLINK', KEYS[13]) end
 end
 local first = append(1, 'A', 'k', what == 'network' and 'n' or 'f', 'r', table.concat(dropped, '\n'), 'f', table.concat(names, '\n'),
   'l', row(kept, #names), 'v', number(version), 't', applied or '0', 'u', document or '')

@@ -249,6 +249,7 @@ impl Partition {
                 None => Err(Some(Outcome::Refused(Refusal::NotFound))),
             },
             Command::Count(tallies) => Ok(Step::Count(tallies.clone())),
+            Command::CountOnce { request, tallies } => Ok(Step::CountOnce(*request, tallies.clone())),
             Command::Tick | Command::ApplyNetwork(_) | Command::Forget { .. } => Ok(Step::Tick),
             Command::Mark { .. }
             | Command::Repromise(_)
@@ -556,6 +557,7 @@ fn needs_reservation(command: &Command) -> bool {
         | Command::ApproveOffer(_)
         | Command::CloseOffer { .. }
         | Command::Count(_)
+        | Command::CountOnce { .. }
         | Command::ApplyNetwork(_)
         | Command::Forget { .. }
         | Command::Tick => false,
