@@ -45,9 +45,9 @@ use super::transition::{self, Next};
 use super::{Ledger, LedgerError, ReservationFilter};
 use crate::clock::SystemClock;
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::limits::MAX_NETWORKS;
+use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
 use crate::domain::reservation::Reservation;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 use batch::{Expected, Reserve};
 use call::Caller;
 use keys::Keys;
@@ -75,6 +75,8 @@ pub struct RedisConfig {
     pub batch: usize,
     /// Entries of the feed that are kept.
     pub entries: u64,
+    /// How long a reservation that ended is remembered, and its request id with it (rule 20); an adjustment too.
+    pub ended_for: Span,
     /// How long an answer of Redis may take.
     pub response: Duration,
     /// How long it is tried to find out whether a call was made whose answer did not come.
@@ -95,6 +97,7 @@ impl RedisConfig {
             queue: 4_096,
             batch: 128,
             entries: 200_000,
+            ended_for: Span::days(REQUEST_ID_DAYS),
             response: Duration::from_secs(1),
             patience: Duration::from_secs(2),
             observer: Arc::new(Unobserved),
@@ -280,6 +283,7 @@ impl RedisLedger {
             clock: self.config.clock.clone(),
             server: self.server.clone(),
             kept: self.config.entries,
+            ended_for: self.config.ended_for,
             awaited: self.awaited,
             response: self.config.response,
             unapplied: *network == NetworkId::default_network(),
