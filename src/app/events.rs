@@ -72,6 +72,12 @@ impl App {
                     if is_void() {
                         break;
                     }
+                    if seen > 0 && entry.seq > seen + 1 {
+                        // It reads so slowly that the feed was trimmed before it: better told than passed over.
+                        let gone = AppError::EventsGone { cursor: seen, oldest: entry.seq };
+                        let _gone = events.send(Err(gone)).await;
+                        return;
+                    }
                     let told: Vec<Event> = told(view.as_deref(), entry);
                     let last = told.len().saturating_sub(1);
                     for (i, event) in told.into_iter().enumerate() {
