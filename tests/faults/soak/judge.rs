@@ -122,7 +122,7 @@ impl Judge<'_> {
         let keys = keys(&mut client);
         let kinds = kinds(&mut client, &keys);
         let offers = season.offers() as f64;
-        let starts = self.world.starts as f64;
+        let comings = self.world.comings() as f64;
         // Of each day, channel and offer: eleven numbers of the scorecard, and of each resource two of lost demand. Days go by.
         let tallies =
             |offers: f64| (DAYS as f64 + 3.0) * 2.0 * (offers + 1.0) * (11.0 + 2.0 * 5.0) + 5.0 * offers + 100.0;
@@ -131,7 +131,7 @@ impl Judge<'_> {
             let of_season = network == super::season::NETWORK;
             let (most, why) = match name {
                 "networks" => (2.0, "the networks"),
-                "head" => (HEAD + starts, "where the network stands, and a slot for each start of the last day"),
+                "head" => (HEAD + comings, "where the network stands, and a slot for whoever came in the last day"),
                 "buckets" => {
                     (6.0 * 400.0, "buckets that were once drawn on or planned, until 35 days after they are over")
                 }
@@ -143,9 +143,6 @@ impl Judge<'_> {
                 "document" => (1.0 + self.unapplied(&mut client_of(redis), &keys, network), "the network's document"),
                 _ => (0.0, "nothing: all is over, and long enough ago to be forgotten"),
             };
-            if *count > most && name == "head" {
-                println!("{:?}", client.call(&["HGETALL", &format!("{{surety:{network}}}:head")]));
-            }
             self.says(*count <= most, &format!("{kind} holds {count:.0}, at most {most:.0}: {why}"));
         }
     }

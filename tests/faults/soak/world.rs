@@ -1,5 +1,6 @@
 //! What runs: the store, its servers, and the collector of each; and what is done to them.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub struct World {
     pub folder: Option<PathBuf>,
     pub store: String,
     remember: String,
-    /// Servers that were started, the first ones too.
-    pub starts: usize,
+    /// How often anybody came to the store anew: servers, the first ones too, and audits and exports.
+    comings: Cell<usize>,
     turn: usize,
 }
 
@@ -59,7 +60,7 @@ impl World {
             services.push(scenario.service(&format!("server-{number}"), &store, &more));
             collectors.push(collector);
         }
-        World { services, collectors, redis, folder, store, remember, starts: many, turn: 0 }
+        World { services, collectors, redis, folder, store, remember, comings: Cell::new(many), turn: 0 }
     }
 
     /// The last one of all servers on Redis lives as long as the run; the one of an embedded store from its last restart on.
@@ -101,11 +102,20 @@ impl World {
     pub fn begin(&mut self, at: usize) {
         self.collectors[at].forget();
         self.services[at].restart();
-        self.starts += 1;
+        self.comes();
+    }
+
+    fn comes(&self) {
+        self.comings.set(self.comings.get() + 1);
+    }
+
+    pub fn comings(&self) -> usize {
+        self.comings.get()
     }
 
     /// What an audit finds wrong. An embedded store has to be audited while its server is away.
     pub fn audit(&self, network: &str) -> Result<(), String> {
+        self.comes();
         let mut args = vec!["audit", "--store", &self.store, "--in-network", network];
         // Who opens the store gives back what is due, and says how long that is remembered.
         args.extend(["--remember-for", &self.remember]);
@@ -119,6 +129,7 @@ impl World {
 
     /// What is in a network by its export, under the names of `surety export --json`.
     pub fn exported(&self, network: &str, file: &Path) -> serde_json::Value {
+        self.comes();
         let file = file.display().to_string();
         let output = run(&["export", "--store", &self.store, "--in-network", network, "--json", &file]);
         let failed = String::from_utf8_lossy(&output.stderr);
