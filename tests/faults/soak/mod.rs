@@ -282,7 +282,7 @@ fn rest(
         .collect();
     sample(samples, world);
     let judge = Judge { scenario, settings, samples, world };
-    judge.is_flat();
+    judge.is_flat(season);
     for (at, level) in levels.into_iter().enumerate() {
         judge.is_idle(at, idle[at], level);
     }

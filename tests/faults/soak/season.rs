@@ -101,6 +101,11 @@ impl Season {
         None
     }
 
+    /// Calls that were made.
+    pub fn calls(&self) -> u64 {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
     /// How everything was answered, a line a call.
     pub fn told(&self) -> Vec<String> {
         let mut lines: BTreeMap<&str, String> = BTreeMap::new();
