@@ -83,7 +83,12 @@ impl Samples {
         self.put("redis", "rss_kb", number("used_memory_rss") / 1024.0);
         let keys = keys(&mut client);
         self.put("redis", "keys", keys.len() as f64);
-        for (measure, Held { count, bytes }) in kinds(&mut client, &keys) {
+        let mut kinds = kinds(&mut client, &keys);
+        // What was there and is gone has nothing in it.
+        for measure in self.measures("redis").into_iter().filter(|name| name.contains('.') && !name.ends_with(".kb")) {
+            kinds.entry(measure).or_default();
+        }
+        for (measure, Held { count, bytes }) in kinds {
             self.put("redis", &measure, count);
             self.put("redis", &format!("{measure}.kb"), bytes / 1024.0);
         }
