@@ -126,7 +126,9 @@ impl Client {
     /// A hold, and what becomes of it.
     async fn order(&mut self) {
         let mut told = Told::new(uuid::Uuid::new_v4().to_string(), self.network.clone());
-        let seconds = if self.dice.once_in(2) { self.dice.range(1, 3) } else { self.dice.range(30, 90) };
+        // What is scarce and held for long is refused to all others, which is no load to speak of.
+        let long = if self.load.steady { 4..15 } else { 30..90 };
+        let seconds = if self.dice.once_in(2) { self.dice.range(1, 3) } else { self.dice.range(long.start, long.end) };
         let request = shop::hold(&told.id, scarce(&mut self.dice), Duration::from_secs(seconds as u64));
         let Some(first) = self.hold(&mut told, &request).await else {
             self.load.book.pages().told.push(told);
