@@ -13,7 +13,7 @@ use surety::domain::id::{NetworkId, ResourceId};
 use surety::domain::reservation::Fingerprint;
 use surety::domain::time::{Day, Moment};
 use surety::proto::v1;
-use surety::server::{Config, Ready, Store};
+use surety::server::{Config, History, Ready, Store};
 use surety::telemetry::Telemetry;
 
 const STOCKS: usize = 1_000_000;
@@ -100,6 +100,7 @@ fn main() {
         let today = Day::parse("2026-12-01").expect("a date");
         let begun = Instant::now();
         let config = Config {
+            history: History::default(),
             store: if embedded { Store::Embedded(dir.path().join("ledger")) } else { Store::Memory },
             clock: Arc::new(ManualClock::at(now)),
             telemetry: Telemetry::off(),

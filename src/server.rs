@@ -31,7 +31,7 @@ use crate::edge::layers::trace::TraceLayer;
 use crate::edge::offer_service::Offers;
 use crate::edge::operations_service::Operations;
 use crate::edge::promise_service::Promises;
-use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
+use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError, Retention};
 use crate::ledger::observe::LedgerObserver;
 use crate::ledger::redis::{self, RedisConfig, RedisLedger, StoreClock};
 use crate::ledger::{Ledger, LedgerError};
@@ -54,6 +54,8 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
 /// How long closing the store may take: a hung disk must not keep the process.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long request ids are to be remembered at least (rule 20).
+const LEAST_MEMORY: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How often health is compared with the truth.
 const HEALTH_EVERY: Duration = Duration::from_millis(50);
 /// The name under which health says whether the ledger is followed; all others say whether calls are answered.
@@ -88,10 +90,46 @@ impl RedisStore {
     }
 }
 
+/// How long is remembered what is over; where nothing is said, as the store has it by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Entries of a network's feed, at most.
+    pub events: Option<u64>,
+    /// How old an entry of the feed gets, in stores that look at it: embedded ones.
+    pub events_for: Option<Duration>,
+    /// How long a reservation that ended is remembered, and its request id with it.
+    pub ended_for: Option<Duration>,
+}
+
+impl History {
+    fn span(length: Option<Duration>, otherwise: Span) -> Span {
+        length.map_or(otherwise, |length| Span(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    fn of_embedded(self, default: Retention) -> Retention {
+        Retention {
+            entries: self.events.unwrap_or(default.entries),
+            entries_for: History::span(self.events_for, default.entries_for),
+            ended_for: History::span(self.ended_for, default.ended_for),
+        }
+    }
+
+    /// The same of a ledger in Redis, which counts entries only.
+    pub fn of_redis(self, default: RedisConfig) -> RedisConfig {
+        RedisConfig {
+            entries: self.events.unwrap_or(default.entries),
+            ended_for: History::span(self.ended_for, default.ended_for),
+            ..default
+        }
+    }
+}
+
 /// What the service is to be.
 pub struct Config {
     /// Where capacity is kept.
     pub store: Store,
+    /// How long is remembered what is over.
+    pub history: History,
     /// What tells it the time.
     pub clock: Arc<dyn Clock>,
     /// Where it is seen from.
@@ -163,6 +201,8 @@ impl Ready {
     /// The same on a ledger that was opened already; `config.store` is not looked at.
     pub async fn on(ledger: Arc<dyn Ledger>, mut config: Config) -> Result<Ready, ServerError> {
         let metrics = config.telemetry.metrics();
+        let runtime = tokio::runtime::Handle::current().metrics();
+        metrics.observe_tasks(move || runtime.num_alive_tasks() as u64);
         let views = Views::new(from_proto::network_document);
         ledger.subscribe(Arc::clone(&views) as Arc<_>).await?;
         let stop = CancellationToken::new();
@@ -376,18 +416,28 @@ fn serving(yes: bool) -> ServingStatus {
 }
 
 async fn open_ledger(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Ledger>, ServerError> {
+    if config.history.ended_for.is_some_and(|kept| kept < LEAST_MEMORY) {
+        warn!(
+            remember_for = ?config.history.ended_for,
+            "request ids are remembered for less than 30 days: a request that is repeated later is made once more"
+        );
+    }
     let observer: Arc<dyn LedgerObserver> = Arc::new(Observed(metrics.clone()));
     let clock = Arc::clone(&config.clock);
     let ledger: Arc<EmbeddedLedger> = match &config.store {
-        Store::Memory => EmbeddedLedger::memory_observed(clock, observer),
+        Store::Memory => {
+            let retention = config.history.of_embedded(Retention::in_memory());
+            EmbeddedLedger::memory_retaining(clock, observer, retention)
+        }
         Store::Embedded(dir) => {
-            let settings = EmbeddedConfig { observer, ..EmbeddedConfig::new(dir.clone()) };
+            let retention = config.history.of_embedded(Retention::default());
+            let settings = EmbeddedConfig { observer, retention, ..EmbeddedConfig::new(dir.clone()) };
             // Reading what was left may take a while; the runtime has other things to do.
             let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(settings, clock)).await;
             opened.map_err(|panic| LedgerError::Unavailable(Arc::from(panic.to_string())))??
         }
         Store::Redis(store) => {
-            let ledger = RedisLedger::open(redis_config(store, clock, observer)).await?;
+            let ledger = RedisLedger::open(config.history.of_redis(redis_config(store, clock, observer))).await?;
             let depth = Arc::clone(&ledger);
             metrics.observe_queue_depth(move || depth.waiting() as u64);
             return Ok(ledger);

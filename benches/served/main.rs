@@ -24,7 +24,7 @@ use surety::ledger::redis::Address;
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use surety::proto::{self, v1};
-use surety::server::{Config, Ready, RedisStore, Store};
+use surety::server::{Config, History, Ready, RedisStore, Store};
 use surety::telemetry::{Telemetry, TelemetryConfig};
 use tokio::net::TcpListener;
 use tonic::transport::Channel;
@@ -83,6 +83,7 @@ fn main() {
                 let begin = Moment::from_timestamp(NOW.parse().expect("an instant"));
                 let config = Config {
                     store,
+                    history: History::default(),
                     clock: Arc::new(SystemClock::beginning_at(begin)),
                     telemetry,
                     max_requests: 100_000,

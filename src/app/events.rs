@@ -12,7 +12,7 @@ use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ResourceId};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::Moment;
-use crate::ledger::feed::{Change, Entry};
+use crate::ledger::feed::{Change, Cursor, Entry};
 use crate::view::NetworkView;
 
 /// Entries that are read at a time.
@@ -72,6 +72,13 @@ impl App {
                     if is_void() {
                         break;
                     }
+                    if seen > 0
+                        && entry.seq > seen + 1
+                        && let Err(error) = app.is_kept_after(&network, seen).await
+                    {
+                        let _gone = events.send(Err(error)).await;
+                        return;
+                    }
                     let told: Vec<Event> = told(view.as_deref(), entry);
                     let last = told.len().saturating_sub(1);
                     for (i, event) in told.into_iter().enumerate() {
@@ -100,6 +107,16 @@ impl App {
             }
         });
         Ok(stream)
+    }
+
+    /// Whether all after a cursor is kept. Who reads so slowly that the feed was trimmed before it had better be told than be passed
+    /// over; what a later version wrote is there, though nobody here can tell it.
+    async fn is_kept_after(&self, network: &NetworkId, cursor: Cursor) -> Result<(), AppError> {
+        let kept = self.ledger.entries(network, 0, 1).await.map_err(|error| AppError::from_ledger(error, network))?;
+        match kept.first() {
+            Some(oldest) if oldest.seq > cursor + 1 => Err(AppError::EventsGone { cursor, oldest: oldest.seq }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -541,6 +541,22 @@ async fn events_are_not_followed_over_a_network_that_was_void_in_between() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_reads_events_so_slowly_that_they_are_trimmed_before_it_is_told() {
+    let world = World::new(STALE);
+    let default = named("default");
+    let told = |seq| Arc::new(Entry { seq, at: BEGIN, changes: vec![network_applied(seq as i64)] });
+    *world.ledger.entries.lock().unwrap() = vec![told(4), told(5)];
+    let mut events = world.app.watch_events(default.clone(), Since::Cursor(0)).await.expect("a stream");
+    // The first that is kept, whichever it is.
+    assert_eq!(next(&mut events).await.expect("an event").cursor, 4);
+    assert_eq!(next(&mut events).await.expect("an event").cursor, 5);
+    *world.ledger.entries.lock().unwrap() = vec![told(8), told(9)];
+    world.views.changed(&default, &[told(8), told(9)]);
+    assert_eq!(next(&mut events).await, Err(AppError::EventsGone { cursor: 5, oldest: 8 }));
+    assert!(events.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_network_that_was_applied_elsewhere_is_sent_away_when_the_feed_is_cut() {
     let world = World::new(STALE);
     *world.ledger.refusal.lock().unwrap() = Some(Refusal::NetworkChanged { version: 2 });

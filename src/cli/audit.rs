@@ -99,7 +99,7 @@ pub async fn run(args: &AuditArgs, console: &mut Console<'_>) -> Result<Exit, Fa
     let mut faults = Faults::new();
     let chosen = args.steward.check(&mut faults);
     let chosen = checked(faults, chosen)?;
-    let steward = open_steward(&chosen.store, Absent::Refuse).await?;
+    let steward = open_steward(&chosen, Absent::Refuse).await?;
     let report = examine(&*steward, &chosen, args.repair).await;
     steward.close().await;
     let report = report?;

@@ -54,6 +54,9 @@ fn facts(prepared: &Prepared) -> Vec<(&'static str, String)> {
     vec![
         ("listen", options.listen.to_string()),
         ("store", options.store.to_string()),
+        ("keep-events", options.history.events.map_or_else(|| none("as many as the store does"), |n| n.to_string())),
+        ("keep-events-for", options.history.events_for.map_or_else(|| none("as long as the store does"), seconds)),
+        ("remember-for", options.history.ended_for.map_or_else(|| none("31 days"), seconds)),
         ("network", network.unwrap_or_else(|| none("none at the start"))),
         ("supply", supply.unwrap_or_else(|| none("none at the start"))),
         ("clock", options.clock.map_or_else(|| none("the system's"), |at| format!("begins at {at}"))),

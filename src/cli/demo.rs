@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::domain::faults::Faults;
 use crate::domain::time::Moment;
 use crate::files;
-use crate::server::{Config, Ready, Store};
+use crate::server::{Config, History, Ready, Store};
 use crate::telemetry::Telemetry;
 
 /// The shop of `examples/shop`.
@@ -83,6 +83,7 @@ pub fn run(args: &DemoArgs, console: &mut Console<'_>) -> Result<Exit, Failure> 
     let plan = files::plan::read("plan.csv", PLAN.as_bytes(), |_| Ok(None)).map_err(|e| cannot(e.to_string()))?;
     let config = Config {
         store: Store::Memory,
+        history: History::default(),
         clock: Arc::clone(&clock) as Arc<_>,
         telemetry: Telemetry::off(),
         max_requests: 1_000,

@@ -15,6 +15,7 @@ pub mod events;
 pub mod exit;
 pub mod forms;
 pub mod fulfil;
+pub mod history;
 pub mod input;
 pub mod marketing;
 pub mod moving;

@@ -89,7 +89,7 @@ pub async fn export(args: &ExportArgs, console: &mut Console<'_>) -> Result<Exit
         faults.add("FILE", "'-' is this terminal, which can't show an export; send it to a file or a program");
     }
     let chosen = checked(faults, chosen)?;
-    let steward = open_steward(&chosen.store, Absent::Refuse).await?;
+    let steward = open_steward(&chosen, Absent::Refuse).await?;
     let moved = save(&*steward, &chosen, &args.file).await;
     steward.close().await;
     let moved = moved?;
@@ -183,7 +183,7 @@ pub async fn import(args: &ImportArgs, console: &mut Console<'_>) -> Result<Exit
     }));
     let mut moved = Moved::of(&network, &chosen.store, &args.file, &holdings, 0);
 
-    let steward = open_steward(&chosen.store, Absent::Make).await?;
+    let steward = open_steward(&chosen, Absent::Make).await?;
     let loaded = steward.load_all(&network, holdings, entries).await;
     steward.close().await;
     bar.finish_and_clear();

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::history::HistoryArgs;
 use super::input::{self, NetworkFile, PlanFile};
 use super::redis::RedisArgs;
 use super::store::StoreChoice;
@@ -20,7 +21,7 @@ use crate::domain::faults::{Fault, Faults};
 use crate::domain::time::Moment;
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis;
-use crate::server::{Config, Ready, ServerError, Store};
+use crate::server::{Config, History, Ready, ServerError, Store};
 use crate::telemetry::{self, LogFormat, TelemetryConfig};
 
 /// Where the service listens when nothing else is said: this machine only, because it has no access control of its own.
@@ -69,6 +70,9 @@ pub struct ServeArgs {
     #[arg(long, env = "SURETY_STALE_READS", value_name = "DURATION", default_value = DEFAULT_STALE_READS)]
     pub stale_reads: String,
 
+    /// How much of what is over is remembered.
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// What to get into a Redis store with.
     #[command(flatten)]
     pub redis: RedisArgs,
@@ -136,6 +140,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where to keep what has been taken.
     pub store: StoreChoice,
+    /// How long is remembered what is over.
+    pub history: History,
     /// A network to apply at the start.
     pub network_file: Option<PathBuf>,
     /// A plan to load at the start.
@@ -244,9 +250,11 @@ impl ServeArgs {
             self.redis.complete(store, &environment, faults);
             store.check(faults);
         }
+        let history = self.history.check(store.as_ref(), faults);
         Some(ServeOptions {
             listen: listen?,
             store: store?,
+            history,
             network_file: self.network.clone(),
             supply_file: self.supply.clone(),
             clock: clock.map(Moment::from_timestamp),
@@ -355,6 +363,7 @@ pub async fn start(prepared: Prepared, console: &mut Console<'_>) -> Result<Exit
             StoreChoice::Embedded(dir) => Store::Embedded(dir.clone()),
             StoreChoice::Redis(redis) => Store::Redis(redis.clone()),
         },
+        history: options.history,
         clock: Arc::new(options.clock.map_or_else(SystemClock::new, SystemClock::beginning_at)),
         telemetry,
         max_requests: options.max_in_flight,

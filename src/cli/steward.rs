@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::exit::Failure;
+use super::history::RememberArgs;
 use super::redis::RedisArgs;
 use super::store::StoreChoice;
 use super::values;
@@ -15,7 +16,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::embedded::{EmbeddedConfig, EmbeddedLedger, OpenError};
 use crate::ledger::redis::{Durability, OpenError as RedisOpenError, RedisConfig, RedisLedger};
 use crate::ledger::stewardship::{Holdings, Steward};
-use crate::server::RedisStore;
+use crate::server::{History, RedisStore};
 
 /// Options of every command that opens a store.
 #[derive(Clone, Debug, Default, Args)]
@@ -31,6 +32,9 @@ pub struct StewardArgs {
     /// Print what came of it as JSON
     #[arg(long, env = "SURETY_JSON", value_parser = values::flag)]
     pub json: bool,
+    /// Of Redis stores: as the services on it have it.
+    #[command(flatten)]
+    pub remember: RememberArgs,
     /// What to get into a Redis store with.
     #[command(flatten)]
     pub redis: RedisArgs,
@@ -43,6 +47,8 @@ pub struct Chosen {
     pub store: StoreChoice,
     /// The network, if one was named.
     pub network: Option<NetworkId>,
+    /// How long is remembered what is over.
+    pub history: History,
 }
 
 /// What to do where there is no store yet.
@@ -70,7 +76,8 @@ impl StewardArgs {
         }
         let network = self.in_network.as_deref().filter(|name| !name.is_empty()).map(NetworkId::new);
         let network = network.transpose().map_err(|fault| faults.add("--in-network", fault)).ok();
-        Some(Chosen { store: store?, network: network? })
+        let history = History { ended_for: self.remember.check(faults), ..History::default() };
+        Some(Chosen { store: store?, network: network?, history })
     }
 }
 
@@ -85,7 +92,8 @@ impl Chosen {
 ///
 /// # Errors
 /// It is not there, is in use, or holds something else.
-pub async fn open_steward(store: &StoreChoice, absent: Absent) -> Result<Arc<dyn Steward>, Failure> {
+pub async fn open_steward(chosen: &Chosen, absent: Absent) -> Result<Arc<dyn Steward>, Failure> {
+    let Chosen { store, history, .. } = chosen;
     let clock = Arc::new(SystemClock::new());
     match store {
         StoreChoice::Memory => Ok(EmbeddedLedger::memory(clock)),
@@ -109,7 +117,8 @@ pub async fn open_steward(store: &StoreChoice, absent: Absent) -> Result<Arc<dyn
             let RedisStore { address, tls, .. } = (**redis).clone();
             // Who mends or moves a network looks after its durability; a service checks it at its start.
             let config = RedisConfig { tls, durability: Durability::Memory, ..RedisConfig::new(address) };
-            let opened = RedisLedger::open(config).await;
+            // It gives back what is due, as services do, and so has to remember it for as long as they do.
+            let opened = RedisLedger::open(history.of_redis(config)).await;
             opened.map(|ledger| ledger as _).map_err(|error| match error {
                 wrong @ RedisOpenError::Layout { .. } => cannot_open(store, wrong.to_string()),
                 away @ (RedisOpenError::Away { .. } | RedisOpenError::Durability(_)) => away_for_now(&away.to_string()),

@@ -8,6 +8,7 @@ use super::store::StoreChoice;
 use super::*;
 use crate::domain::faults::Faults;
 use crate::proto::v1::{self, ask::When, destination::To};
+use crate::server::History;
 
 fn parsed(words: &str) -> Command {
     parse(std::iter::once("surety").chain(words.split_whitespace())).unwrap_or_else(|error| panic!("{error}")).command
@@ -219,13 +220,25 @@ fn a_service_has_defaults_for_everything() {
     assert_eq!(options.stale_reads, std::time::Duration::from_secs(30));
     assert_eq!((options.clock, options.threads, options.otlp_endpoint), (None, None, None));
     assert!(!options.log_json);
+    assert_eq!(options.history, History::default());
+}
+
+#[test]
+fn a_service_is_told_what_it_remembers() {
+    let history =
+        serve("--store embedded:/x --keep-events 500 --keep-events-for 2d --remember-for 90d").unwrap().history;
+    let days = |n: u64| std::time::Duration::from_secs(n * 24 * 3_600);
+    assert_eq!(history, History { events: Some(500), events_for: Some(days(2)), ended_for: Some(days(90)) });
+    // Redis trims its feed by number alone.
+    let faults = serve("--store redis://h:1 --keep-events-for 2d").unwrap_err();
+    assert!(faults.len() == 1 && faults[0].starts_with("--keep-events-for: is not for Redis"), "{faults:?}");
 }
 
 #[test]
 fn a_service_is_told_all_of_its_faults_at_once() {
     let words = "--listen 7070 --store disk:/x --clock 2026-12-01 --threads 0 --max-in-flight 0 --max-streams many \
                  --stale-reads never --drain-timeout 5 --stop-notice soon --log-format xml --log-filter a=b=c --otlp-endpoint https://c:4317 \
-                 --trace-sample-ratio 2 --metric-interval 0s";
+                 --trace-sample-ratio 2 --metric-interval 0s --keep-events 0 --keep-events-for long --remember-for 0s";
     let faults = serve(words).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
     assert_eq!(
@@ -245,6 +258,9 @@ fn a_service_is_told_all_of_its_faults_at_once() {
             "--log-filter",
             "--otlp-endpoint",
             "--trace-sample-ratio",
+            "--keep-events",
+            "--keep-events-for",
+            "--remember-for",
         ],
         "{faults:#?}"
     );

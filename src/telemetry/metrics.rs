@@ -267,6 +267,11 @@ impl Metrics {
         self.observe(names::OPEN_STREAMS, streams);
     }
 
+    /// From now on, the tasks that are alive are what `tasks` says. To be called once.
+    pub fn observe_tasks(&self, tasks: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.observe(names::RUNTIME_TASKS, tasks);
+    }
+
     fn observe(&self, name: MetricName, value: impl Fn() -> u64 + Send + Sync + 'static) {
         let Some(on) = &self.0 else { return };
         on.meter

@@ -118,11 +118,14 @@ pub const AT_RISK: MetricName = metric(
     "{reservation}",
     "Reservations whose capacity was lost after it was promised (rule 24), in all networks.",
 );
+/// Gauge.
+pub const RUNTIME_TASKS: MetricName =
+    metric("surety.runtime.tasks", "{task}", "Tasks of the asynchronous runtime that are alive.");
 /// Counter, by [`SHED_KIND`].
 pub const SHED: MetricName = metric("surety.shed", "{call}", "Calls refused because the server was at its limit.");
 
 /// Every metric, for documentation and for tests.
-pub const ALL: [MetricName; 22] = [
+pub const ALL: [MetricName; 23] = [
     RPC_SERVER_CALL_DURATION,
     SPANS_PROCESSED,
     SPANS_EXPORTED,
@@ -144,6 +147,7 @@ pub const ALL: [MetricName; 22] = [
     OPEN_STREAMS,
     OPEN_WATCHES,
     AT_RISK,
+    RUNTIME_TASKS,
     SHED,
 ];
 

@@ -165,6 +165,7 @@ fn every_method_counts_under_its_name() {
     metrics.observe_view_current(|| true);
     metrics.observe_in_flight(|| 3);
     metrics.observe_open_streams(|| 4);
+    metrics.observe_tasks(|| 12);
     metrics.quote(QuoteVerdict::Promised, QuoteKind::Hold);
     metrics.quote(QuoteVerdict::Promised, QuoteKind::Hold);
     metrics.quote(QuoteVerdict::Later, QuoteKind::Read);
@@ -197,6 +198,7 @@ fn every_method_counts_under_its_name() {
             "surety.quotes 2 hold promised",
             "surety.releases 1",
             "surety.requests.in_flight 3",
+            "surety.runtime.tasks 12",
             "surety.shed 1 stream",
             "surety.streams.open 4",
             "surety.view.age 0.25",

@@ -14,7 +14,7 @@ use surety::proto::v1::offer_service_client::OfferServiceClient;
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use surety::proto::v1::*;
-use surety::server::{Config, Ready, RedisStore, ServerError, Store};
+use surety::server::{Config, History, Ready, RedisStore, ServerError, Store};
 use surety::telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -93,6 +93,7 @@ impl TestServer {
         let clock = Arc::new(ManualClock::at(at(BEGIN)));
         let config = Config {
             store: Store::Memory,
+            history: History::default(),
             clock: clock.clone(),
             telemetry: Telemetry::off(),
             max_requests: 4_096,

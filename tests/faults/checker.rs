@@ -85,7 +85,7 @@ impl Checker<'_> {
         }
     }
 
-    fn violation(&self, what: String) {
+    pub fn violation(&self, what: String) {
         self.book.violation(format!("{}: {what}", self.network));
     }
 
@@ -98,7 +98,7 @@ impl Checker<'_> {
     }
 
     /// Each reservation with the instant before which it was read.
-    async fn read_all(&self, ids: Vec<String>) -> HashMap<String, (GetReservationResponse, i64)> {
+    pub async fn read_all(&self, ids: Vec<String>) -> HashMap<String, (GetReservationResponse, i64)> {
         let mut tasks = JoinSet::new();
         for part in ids.chunks(ids.len() / 8 + 1) {
             let promises = self.service().promises();
@@ -125,7 +125,7 @@ impl Checker<'_> {
         tasks.join_all().await.into_iter().flatten().collect()
     }
 
-    async fn list(&self, state: State) -> Vec<String> {
+    pub async fn list(&self, state: State) -> Vec<String> {
         let (mut ids, mut token) = (Vec::new(), String::new());
         loop {
             let mut message = ListReservationsRequest { page_size: 1_000, page_token: token, ..Default::default() };
@@ -160,7 +160,7 @@ impl Checker<'_> {
     }
 
     /// No bucket gives more than it has, and what is drawn is what live reservations draw: no more, no less. Every server says so.
-    async fn sums_are_right(&self) {
+    pub async fn sums_are_right(&self) {
         let begun = Instant::now();
         let mut why = String::new();
         while begun.elapsed() < PATIENCE {
@@ -213,7 +213,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    async fn adjustments_are_made_once(&self) {
+    pub async fn adjustments_are_made_once(&self) {
         let mut expected: BTreeMap<String, i64> = (1..=DAYS).map(|ahead| (day(ahead), SPARE)).collect();
         for adjusted in self.book.pages().adjusted.iter().filter(|a| a.network == self.network) {
             *expected.entry(adjusted.start.clone()).or_insert(SPARE) += adjusted.delta;
@@ -243,7 +243,25 @@ impl Checker<'_> {
     }
 
     /// Once all is released, every bucket is full.
-    async fn all_goes_back(&self) {
+    pub async fn all_goes_back(&self) {
+        self.release_all().await;
+        for service in self.services {
+            let begun = Instant::now();
+            loop {
+                let levels = self.buckets(service).await;
+                let taken = levels.iter().find(|(_, (_, held, confirmed))| held + confirmed != 0);
+                let Some(taken) = taken else { break };
+                if begun.elapsed() > PATIENCE {
+                    self.violation(format!("LEAKED: {taken:?} at {}, and all is released", service.name));
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Releases all that is live.
+    pub async fn release_all(&self) {
         let live = [self.list(State::Held).await, self.list(State::Confirmed).await].concat();
         let mut tasks = JoinSet::new();
         for id in live {
@@ -259,19 +277,6 @@ impl Checker<'_> {
         }
         for failed in tasks.join_all().await.into_iter().filter_map(Result::err) {
             self.violation(format!("it can't be released: {failed:?}"));
-        }
-        for service in self.services {
-            let begun = Instant::now();
-            loop {
-                let levels = self.buckets(service).await;
-                let taken = levels.iter().find(|(_, (_, held, confirmed))| held + confirmed != 0);
-                let Some(taken) = taken else { break };
-                if begun.elapsed() > PATIENCE {
-                    self.violation(format!("LEAKED: {taken:?} at {}, and all is released", service.name));
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
         }
     }
 
@@ -323,7 +328,7 @@ impl Checker<'_> {
 }
 
 /// Asks again for as long as the machine is too busy for an answer.
-async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Status>
+pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<tonic::Response<T>, Status>>,
 {
@@ -342,7 +347,7 @@ where
 }
 
 /// What is wrong with how a reservation ended, if anything is.
-fn judged(told: &Told, found: Option<&(GetReservationResponse, i64)>, read_until: i64) -> Option<String> {
+pub fn judged(told: &Told, found: Option<&(GetReservationResponse, i64)>, read_until: i64) -> Option<String> {
     let Some((found, read_at)) = found else {
         return match told.holding {
             Holding::Yes => Some("LOST: it was acknowledged, and is not there".into()),

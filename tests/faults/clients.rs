@@ -36,12 +36,22 @@ pub struct Load {
     healed_at: OnceLock<Paced>,
     /// How long after that a client may still be without a definite answer.
     recovery: Duration,
+    /// Milliseconds from one order of a client to its next, at most.
+    pause: u64,
+    /// All that is confirmed is released in time, so that the load can go on for ever.
+    steady: bool,
 }
 
 impl Load {
     pub fn new(book: Arc<Book>, servers: Vec<(Promises, Operations)>, recovery: Duration) -> Arc<Load> {
         let (stop, healed_at) = (AtomicBool::new(false), OnceLock::new());
-        Arc::new(Load { book, servers, stop, healed_at, recovery })
+        Arc::new(Load { book, servers, stop, healed_at, recovery, pause: 8, steady: false })
+    }
+
+    /// One that can go on for ever, at a rate that the pauses set.
+    pub fn steady(book: Arc<Book>, servers: Vec<(Promises, Operations)>, recovery: Duration, pause: u64) -> Arc<Load> {
+        let (stop, healed_at) = (AtomicBool::new(false), OnceLock::new());
+        Arc::new(Load { book, servers, stop, healed_at, recovery, pause, steady: true })
     }
 
     /// Begins clients of a network.
@@ -102,7 +112,7 @@ impl Client {
             } else {
                 self.order().await;
             }
-            let pause = self.dice.below(8);
+            let pause = self.dice.below(self.load.pause);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         self.load.book.pages().told.append(&mut self.kept);
@@ -116,7 +126,9 @@ impl Client {
     /// A hold, and what becomes of it.
     async fn order(&mut self) {
         let mut told = Told::new(uuid::Uuid::new_v4().to_string(), self.network.clone());
-        let seconds = if self.dice.once_in(2) { self.dice.range(1, 3) } else { self.dice.range(30, 90) };
+        // What is scarce and held for long is refused to all others, which is no load to speak of.
+        let long = if self.load.steady { 4..15 } else { 30..90 };
+        let seconds = if self.dice.once_in(2) { self.dice.range(1, 3) } else { self.dice.range(long.start, long.end) };
         let request = shop::hold(&told.id, scarce(&mut self.dice), Duration::from_secs(seconds as u64));
         let Some(first) = self.hold(&mut told, &request).await else {
             self.load.book.pages().told.push(told);
@@ -142,7 +154,8 @@ impl Client {
                 let at = self.dice.below(self.kept.len() as u64) as usize;
                 let mut old = self.kept.swap_remove(at);
                 // A few are never released, so that the end has some.
-                if !self.dice.once_in(100) {
+                let stays = self.dice.once_in(100) && !self.load.steady;
+                if !stays {
                     self.release(&mut old).await;
                 }
                 self.load.book.pages().told.push(old);
@@ -438,6 +451,11 @@ impl Client {
                     return Asked { came: Came::Refused(status), first_sent, in_doubt };
                 }
                 (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown, _) => {
+                    in_doubt = true;
+                    self.load.book.count(&self.network, |counts| counts.unknown += 1);
+                }
+                // The connection of a server that ends, as the client's library tells it; one of the server's own has a reason.
+                (Code::Internal, "") => {
                     in_doubt = true;
                     self.load.book.count(&self.network, |counts| counts.unknown += 1);
                 }

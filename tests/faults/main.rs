@@ -23,6 +23,7 @@ mod sentinel;
 mod service;
 mod shop;
 mod single;
+mod soak;
 mod versions;
 
 #[path = "../redis_world/mod.rs"]

@@ -30,7 +30,7 @@ pub struct Scenario {
     pub dice: Dice,
     pub runtime: Runtime,
     pub book: Arc<Book>,
-    dir: TempDir,
+    pub dir: TempDir,
 }
 
 /// Plays a scenario `ROUNDS` times, each with a seed of its own, which is printed.

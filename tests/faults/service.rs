@@ -1,11 +1,13 @@
 //! The service's own program as processes that are killed, paused and started again, each on a port that it keeps.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use surety::proto::v1::offer_service_client::OfferServiceClient;
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use tonic::transport::{Channel, Endpoint};
@@ -15,9 +17,11 @@ use crate::redis_world::{Port, Process};
 /// How long a service may take to come up once its store is there, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `surety` with nothing of this machine's environment that means something to it.
+/// `surety` with nothing of this machine's environment that means something to it: the program that was built with the tests, or
+/// the one that `SURETY_TEST_PROGRAM` names, such as that of a release.
 pub fn surety(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_surety"));
+    let named = std::env::var_os("SURETY_TEST_PROGRAM").filter(|path| !path.is_empty());
+    let mut command = Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_surety").into()));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("SURETY_") || text.starts_with("OTEL_") {
@@ -39,7 +43,7 @@ pub struct Service {
     args: Vec<String>,
     dir: PathBuf,
     process: Mutex<Process>,
-    channel: Channel,
+    channel: Mutex<Channel>,
 }
 
 impl Service {
@@ -50,9 +54,7 @@ impl Service {
         let listen = port.address().to_string();
         let args = ["serve", "--listen", &listen, "--store", store, "--threads", "2", "--stop-notice", "0s"];
         let args: Vec<String> = args.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
-        let endpoint = Endpoint::from_shared(format!("http://{listen}")).expect("an address");
-        // A paused server accepts connections and says nothing, so the deadlines of calls are what ends them.
-        let channel = endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy();
+        let channel = Mutex::new(connection(port.address()));
         let process = Mutex::new(begin(&args, dir, name));
         let service = Service { name: name.to_owned(), port, args, dir: dir.to_owned(), process, channel };
         service.wait_until_it_listens();
@@ -62,6 +64,21 @@ impl Service {
     /// SIGKILL, as a crash would.
     pub fn kill9(&self) {
         self.process().kill();
+    }
+
+    /// SIGTERM, and how it ended.
+    #[track_caller]
+    pub fn terminate(&self) -> ExitStatus {
+        let mut process = self.process();
+        process.signal(libc::SIGTERM);
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = process.ended() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, end_of(&self.log()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Starts it again on the same port, and waits until it listens.
@@ -86,11 +103,32 @@ impl Service {
     }
 
     pub fn promises(&self) -> PromiseServiceClient<Channel> {
-        PromiseServiceClient::new(self.channel.clone())
+        PromiseServiceClient::new(self.channel())
     }
 
     pub fn operations(&self) -> OperationsServiceClient<Channel> {
-        OperationsServiceClient::new(self.channel.clone())
+        OperationsServiceClient::new(self.channel())
+    }
+
+    pub fn offers(&self) -> OfferServiceClient<Channel> {
+        OfferServiceClient::new(self.channel())
+    }
+
+    fn channel(&self) -> Channel {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves the connection that all clients of this process share; once they are dropped it is closed. Needs a runtime.
+    pub fn hang_up(&self) {
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = connection(self.port.address());
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process().pid()
     }
 
     /// All that it logged, over all its lives.
@@ -122,6 +160,13 @@ impl Service {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// A connection of its own, made once it is used.
+pub fn connection(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    // A paused server accepts connections and says nothing, so the deadlines of calls are what ends them.
+    endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
 }
 
 fn begin(args: &[String], dir: &Path, name: &str) -> Process {

@@ -105,7 +105,7 @@ struct Outage {
 impl Outage {
     async fn new(queue: usize) -> Outage {
         let (disk, clock) = (Disk::new(), Arc::new(ManualClock::at(BEGIN)));
-        let retention = Retention { entries: 50, entries_for: Span::days(1) };
+        let retention = Retention { entries: 50, entries_for: Span::days(1), ..Retention::default() };
         let config = EmbeddedConfig { queue, retention, ..EmbeddedConfig::new("") };
         let ledger = EmbeddedLedger::on(Box::new(Plug(disk.clone())), config, clock.clone()).expect("it opens");
         let outage = Outage { disk, clock, ledger, network: NetworkId::default_network() };

@@ -8,6 +8,8 @@ use surety::domain::id::NetworkId;
 use surety::domain::reservation::State;
 use surety::domain::time::{Moment, Span};
 use surety::ledger::command::{Command, Outcome};
+use surety::ledger::embedded::{EmbeddedLedger, Retention};
+use surety::ledger::observe::Unobserved;
 use surety::ledger::redis::{Address, Durability, OpenError, RedisConfig, RedisLedger, StoreClock, TlsFiles};
 use surety::ledger::stewardship::Steward;
 use surety::ledger::{Ledger, LedgerError, ReservationFilter};
@@ -287,4 +289,83 @@ async fn freshness_is_told_by_the_services_clock() {
     ledger.subscribe(follower.clone()).await.expect("it can be followed");
     let fresh: Option<Moment> = follower.fresh_of(&NetworkId::default_network());
     assert!(fresh.is_some_and(|at| at >= before && at <= service.now()), "{fresh:?}");
+}
+
+/// What ended is there for as long as it was said, and then gone, with its adjustments.
+async fn remembers_for_an_hour(ledger: &dyn Ledger, clock: &ManualClock) {
+    let network = NetworkId::default_network();
+    let run = async |command| ledger.execute(&network, command, None).await.expect("the ledger answers");
+    ledger.subscribe(Arc::new(Follower::default())).await.expect("it can be followed");
+    run(crate::support::network(0, "one", &[])).await;
+    run(supply("slot", 0, &[5])).await;
+    run(adjust("d", "slot", 0, &[0], 1)).await;
+    run(hold("released", &[("slot", 0, 1)])).await;
+    run(release("released")).await;
+    let set = |outcome: &Outcome| match outcome {
+        Outcome::SupplyAdjusted { levels, .. } => levels[0].set,
+        other => panic!("{other:?}"),
+    };
+    let is_there = async || ledger.reservation(&network, &rid("released")).await.expect("it answers").is_some();
+    clock.advance(Span::minutes(59));
+    run(Command::Tick).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(is_there().await, "an hour is not over");
+    let repeated = run(adjust("d", "slot", 0, &[0], 1)).await;
+    assert_eq!(set(&repeated), Some(6), "it was made once");
+    clock.advance(Span::minutes(2));
+    let begun = Instant::now();
+    while is_there().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not forgotten");
+        run(Command::Tick).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let anew = run(adjust("d", "slot", 0, &[0], 1)).await;
+    assert_eq!(set(&anew), Some(7), "nobody remembers that it was made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_is_remembered_for_as_long_as_is_said() {
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
+    let retention = Retention { ended_for: Span::minutes(60), ..Retention::in_memory() };
+    let ledger = EmbeddedLedger::memory_retaining(clock.clone(), Arc::new(Unobserved), retention);
+    remembers_for_an_hour(&*ledger, &clock).await;
+    ledger.close().await;
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let database = own_database(flavour);
+    let address = Address::parse(&database.url()).expect("an address");
+    let ledger = RedisLedger::open(RedisConfig {
+        durability: Durability::Memory,
+        clock: StoreClock::Given(clock.clone()),
+        ended_for: Span::minutes(60),
+        ..RedisConfig::new(address)
+    });
+    let ledger = ledger.await.expect("it opens");
+    remembers_for_an_hour(&*ledger, &clock).await;
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_of_those_who_have_gone_are_dropped_while_a_server_goes_on() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let server = Server::start(flavour, Options::default());
+    let address = Address::parse(&server.url()).expect("an address");
+    let tidy = Duration::from_millis(100);
+    let config = RedisConfig { durability: Durability::Memory, tidy, ..RedisConfig::new(address) };
+    let ledger = RedisLedger::open(config).await.expect("it opens");
+    ledger.subscribe(Arc::new(Follower::default())).await.expect("it can be followed");
+    let network = NetworkId::default_network();
+    ledger.execute(&network, crate::support::network(0, "one", &[]), None).await.expect("it is applied");
+    // What audits left: of the day before yesterday, and of an hour ago.
+    let now = SystemClock::new().now();
+    let head = "{surety:default}:head";
+    for (slot, ago) in [("call:long-ago", Span::days(2)), ("call:of-late", Span::minutes(60))] {
+        server.cli(&["HSET", head, slot, &format!("1 {} 1 O", now.minus(ago).0)]);
+    }
+    let begun = Instant::now();
+    while server.cli(&["HEXISTS", head, "call:long-ago"]).int() == 1 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody looks for it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.cli(&["HEXISTS", head, "call:of-late"]).int(), 1, "a call may still be repeated");
+    ledger.close().await;
 }

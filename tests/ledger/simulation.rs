@@ -108,7 +108,8 @@ struct World {
     networks: [NetworkId; 2],
 }
 
-const RETENTION: Retention = Retention { entries: 200, entries_for: Span::days(3) };
+const RETENTION: Retention =
+    Retention { entries: 200, entries_for: Span::days(3), ended_for: Span::days(REQUEST_ID_DAYS) };
 
 impl World {
     fn new(seed: u64) -> World {

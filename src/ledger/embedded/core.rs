@@ -8,10 +8,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
-use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
+use crate::domain::limits::MAX_NETWORKS;
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{self, Reservation};
-use crate::domain::time::{Moment, Span};
+use crate::domain::time::Moment;
 
 use super::super::LedgerError;
 use super::super::command::{Command, Outcome};
@@ -205,7 +205,7 @@ impl Core {
         let mut batch = Batch::default();
         let mut more = false;
         for (network, partition) in &mut self.partitions {
-            more |= partition.sweep_ended(network, self.now, &*self.store, &mut batch)?;
+            more |= partition.sweep_ended(network, self.now, &self.retention, &*self.store, &mut batch)?;
             more |= partition.trim_feed(network, self.now, &self.retention, &*self.store, &mut batch)?;
         }
         if !batch.0.is_empty() {
@@ -395,12 +395,13 @@ impl Partition {
         &mut self,
         network: &NetworkId,
         now: Moment,
+        retention: &Retention,
         store: &dyn Store,
         batch: &mut Batch,
     ) -> Result<bool, StoreError> {
         let prefix = keys::of(network);
         let from = if self.swept.is_empty() { prefix.clone() } else { self.swept.clone() };
-        let to = keys::ended_before(network, now.minus(Span::days(REQUEST_ID_DAYS)));
+        let to = keys::ended_before(network, now.minus(retention.ended_for));
         let mut found = Vec::new();
         store.scan(Space::Ended, &from, &to, &mut |key, _| {
             found.push(key.to_vec());

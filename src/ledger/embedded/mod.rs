@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};
+use crate::domain::limits::REQUEST_ID_DAYS;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::{Moment, Span};
 
@@ -38,19 +39,28 @@ use writer::{Execute, Message, Shared, Writer};
 
 pub use self::core::{Core, Job, Stepped};
 
-/// How long the feed is kept. What WatchEvents can still read is bounded by it.
+/// How long is remembered what is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Entries of a network, at most.
+    /// Entries of a network's feed, at most. What WatchEvents can still read is bounded by it.
     pub entries: u64,
     /// How old an entry gets.
     pub entries_for: Span,
+    /// How long a reservation that ended is remembered, and its request id with it (rule 20); an adjustment too.
+    pub ended_for: Span,
 }
 
 impl Default for Retention {
     /// A week, so that a subscriber that was down over a long weekend goes on where it was; a million entries, some 1 GB.
     fn default() -> Self {
-        Retention { entries: 1_000_000, entries_for: Span::days(7) }
+        Retention { entries: 1_000_000, entries_for: Span::days(7), ended_for: Span::days(REQUEST_ID_DAYS) }
+    }
+}
+
+impl Retention {
+    /// Of a ledger in memory, where a million entries would take a gigabyte.
+    pub fn in_memory() -> Retention {
+        Retention { entries: 100_000, ..Retention::default() }
     }
 }
 
@@ -62,7 +72,7 @@ pub struct EmbeddedConfig {
     pub queue: usize,
     /// Commands that share one write at most.
     pub batch: usize,
-    /// How long the feed is kept.
+    /// How long is remembered what is over.
     pub retention: Retention,
     /// Is told what the ledger does.
     pub observer: Arc<dyn LedgerObserver>,
@@ -172,7 +182,15 @@ impl EmbeddedLedger {
 
     /// The same, with somebody who looks.
     pub fn memory_observed(clock: Arc<dyn Clock>, observer: Arc<dyn LedgerObserver>) -> Arc<Self> {
-        let retention = Retention { entries: 100_000, ..Retention::default() };
+        Self::memory_retaining(clock, observer, Retention::in_memory())
+    }
+
+    /// The same, with another memory of what is over.
+    pub fn memory_retaining(
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn LedgerObserver>,
+        retention: Retention,
+    ) -> Arc<Self> {
         let config = EmbeddedConfig { retention, observer, ..EmbeddedConfig::new("") };
         let medium = Arc::new(MemoryStore::default());
         Self::on(Box::new(medium), config, clock).expect("an empty store in memory opens, and a thread can be begun")

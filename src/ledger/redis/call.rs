@@ -14,7 +14,7 @@ use super::link::{Link, LinkError, Links, Role};
 use super::reply;
 use super::scripts::Script;
 use crate::clock::Clock;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 
 /// Elements of the feed that one call brings; `ENTRIES` in `lua/open.lua`.
 pub const FEED_AT_ONCE: usize = 64;
@@ -78,6 +78,8 @@ pub struct Caller {
     pub server: String,
     /// Entries of the feed that are kept.
     pub kept: u64,
+    /// How long what ended is remembered.
+    pub ended_for: Span,
     /// What is waited for.
     pub awaited: Awaited,
     /// How long an answer may take.
@@ -233,7 +235,8 @@ impl Caller {
         for attempt in 0.. {
             let sent_at = self.clock.service();
             let (slot, number, unapplied) = (self.slot(), self.calls, self.unapplied);
-            let (own, kept, response) = (self.keys.clone(), self.kept, self.response);
+            let (own, response) = (self.keys.clone(), self.response);
+            let kept = format!("{} {}", self.kept, self.ended_for.0);
             let link = self.connected().await.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
             let mut cmd = link.shas.call(script, keys::SHARED + more_keys.len());
             for key in own.of_scripts() {

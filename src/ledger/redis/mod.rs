@@ -45,9 +45,9 @@ use super::transition::{self, Next};
 use super::{Ledger, LedgerError, ReservationFilter};
 use crate::clock::SystemClock;
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::limits::MAX_NETWORKS;
+use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
 use crate::domain::reservation::Reservation;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Span};
 use batch::{Expected, Reserve};
 use call::Caller;
 use keys::Keys;
@@ -75,17 +75,22 @@ pub struct RedisConfig {
     pub batch: usize,
     /// Entries of the feed that are kept.
     pub entries: u64,
+    /// How long a reservation that ended is remembered, and its request id with it (rule 20); an adjustment too.
+    pub ended_for: Span,
     /// How long an answer of Redis may take.
     pub response: Duration,
     /// How long it is tried to find out whether a call was made whose answer did not come.
     pub patience: Duration,
+    /// How often slots of servers that have gone are looked for.
+    pub tidy: Duration,
     /// Is told what the ledger does.
     pub observer: Arc<dyn LedgerObserver>,
 }
 
 impl RedisConfig {
     /// The defaults: 4,096 waiting commands, which is under a second of work; 128 a call, which keeps Redis from others for a
-    /// millisecond or two; 200,000 entries, some 200 MB; a second for an answer, and another to find out.
+    /// millisecond or two; 200,000 entries, some 200 MB; a second for an answer, and another to find out;
+    /// an hour between two looks for old slots, of which each audit leaves one.
     pub fn new(address: Address) -> RedisConfig {
         RedisConfig {
             address,
@@ -95,8 +100,10 @@ impl RedisConfig {
             queue: 4_096,
             batch: 128,
             entries: 200_000,
+            ended_for: Span::days(REQUEST_ID_DAYS),
             response: Duration::from_secs(1),
             patience: Duration::from_secs(2),
+            tidy: Duration::from_secs(3_600),
             observer: Arc::new(Unobserved),
         }
     }
@@ -122,6 +129,8 @@ pub struct Shared {
     pub batch: usize,
     /// See [`RedisConfig::patience`].
     pub patience: Duration,
+    /// See [`RedisConfig::tidy`].
+    pub tidy: Duration,
 }
 
 impl Shared {
@@ -195,6 +204,7 @@ impl RedisLedger {
             observer: Arc::clone(&config.observer),
             batch: config.batch.clamp(1, 1_000),
             patience: config.patience,
+            tidy: config.tidy,
         });
         let ledger = Arc::new(RedisLedger {
             links,
@@ -280,6 +290,7 @@ impl RedisLedger {
             clock: self.config.clock.clone(),
             server: self.server.clone(),
             kept: self.config.entries,
+            ended_for: self.config.ended_for,
             awaited: self.awaited,
             response: self.config.response,
             unapplied: *network == NetworkId::default_network(),
@@ -295,7 +306,11 @@ impl RedisLedger {
             state: Progress::default(),
         };
         let task = tokio::spawn(partition.run());
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of networks that came to nothing have ended.
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+        drop(tasks);
         let handle = Handle { queue, desk, keys: Arc::new(keys) };
         self.partitions.rcu(|partitions| {
             let mut partitions = FxHashMap::clone(partitions);

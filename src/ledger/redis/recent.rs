@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::stored::Stored;
 use crate::domain::id::ReservationId;
 
-/// Reservations of one of the two generations: some 10 MB.
+/// Reservations of one of the two generations: some 30 MB, as a soak has it (small orders, amended now and then).
 const MOST: usize = 8_192;
 
 /// Two generations: when the younger is full, the older is dropped.

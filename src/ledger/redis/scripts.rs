@@ -60,7 +60,7 @@ pub async fn load(connection: &mut MultiplexedConnection) -> Result<Shas, RedisE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limits::{MAX_OFFERS, MAX_UNITS, REQUEST_ID_DAYS};
+    use crate::domain::limits::{MAX_OFFERS, MAX_UNITS};
     use crate::ledger::redis::keys;
 
     #[test]
@@ -68,7 +68,6 @@ mod tests {
         for line in [
             format!("local OFFERS = {MAX_OFFERS} "),
             format!("math.min({MAX_UNITS}, "),
-            format!("local KEEP = {REQUEST_ID_DAYS} * 86400 * 1000000 "),
             format!("local LAYOUT = '{}' ", keys::LAYOUT),
         ] {
             assert!(COMMIT.contains(&line), "{line}");

@@ -23,7 +23,7 @@ use super::partition::Message;
 use super::reading::{self, Followed, ReadError};
 use super::{RedisLedger, closed, entries, reply, scripts, stored};
 use crate::domain::id::{NetworkId, ReservationId};
-use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
+use crate::domain::limits::MAX_NETWORKS;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::{Moment, Span};
 
@@ -63,7 +63,7 @@ impl Steward for RedisLedger {
         let loading = Keys::of(network).loading(&uuid::Uuid::new_v4().simple().to_string());
         let document = uuid::Uuid::new_v4().simple().to_string();
         let loaded = async {
-            let count = send(&mut link, &keys, &loading, &document, holdings, entries).await?;
+            let count = send(&mut link, &keys, &loading, &document, self.config.ended_for, holdings, entries).await?;
             // Before it is there, so that nobody finds a network that is not listed.
             let known = self.networks().await?;
             if known.len() >= MAX_NETWORKS && !known.contains(network) {
@@ -250,6 +250,7 @@ async fn send(
     keys: &Keys,
     loading: &Keys,
     document: &str,
+    ended_for: Span,
     holdings: Holdings,
     entries: Entries,
 ) -> Result<usize, LoadError> {
@@ -272,7 +273,7 @@ async fn send(
         }
     }
     let mark = super::call::mark();
-    let forgotten = |at: Moment| at.plus(Span::days(REQUEST_ID_DAYS));
+    let forgotten = |at: Moment| at.plus(ended_for);
     for r in &reservations {
         let mut cmd = command("HSET", &loading.reservations);
         cmd.arg(r.id.as_str()).arg(stored::write_settled(r, now, mark));

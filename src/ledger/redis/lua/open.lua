@@ -9,7 +9,7 @@
 --       3 the caller's slot in head   4 the number of its call there
 --       5 the last stream id that it knows, '' for none, '*' if it does not follow the feed
 --       6 a number of 19 digits that no other call has: half of the next stream id, and the mark of what the call writes
---       7 entries of the feed that are kept   8 '1': the network may be written to though it was never applied
+--       7 entries of the feed that are kept and, behind a space, microseconds that a request id is remembered after its end   8 '1': the network may be written to though it was never applied
 -- Returns, on its own account
 --       {'unknown'}                   there is no such network
 --       {'due', at, last, due, feed}  more is due than one call gives back; to be called again, nothing else was done
@@ -31,7 +31,6 @@
 -- A stored offer: the same 44 bytes (A approved; C closed), and its record.
 
 local bin, unbin = struct.pack, struct.unpack
-local KEEP = 31 * 86400 * 1000000 -- how long a request id is remembered after its end: REQUEST_ID_DAYS
 local AT_ONCE = 200               -- holds that one call gives back
 local ENTRIES = 64                -- entries of the feed that one call fetches
 local MANY = 4000                 -- arguments of one redis.call: unpack has a limit
@@ -40,6 +39,8 @@ local REFUSED = 100000            -- refusals that are remembered: MAX_REFUSED
 local LAYOUT = '2'                -- of the keys and what is in them
 local ZEROS = string.rep('\0', 8)
 local now
+local kept_entries, KEEP = string.match(ARGV[7], '^(%d+) (%d+)$')
+kept_entries, KEEP = tonumber(kept_entries), tonumber(KEEP)
 
 local function number(n) return string.format('%.0f', n) end
 
@@ -230,7 +231,7 @@ local function append(count, done, ...)
   local first = seq + 1
   seq = seq + count
   last = number(seq) .. '-' .. ARGV[6]
-  local kept = number(math.max(0, seq - tonumber(ARGV[7])))
+  local kept = number(math.max(0, seq - kept_entries))
   redis.call('XADD', KEYS[6], 'MINID', '~', kept, last, 'a', at, 's', number(first), ...)
   local fields = {'seq', number(seq), 'last', last, 'now', at}
   if not head[1] then fields[7], fields[8], head[1] = 'layout', LAYOUT, LAYOUT end

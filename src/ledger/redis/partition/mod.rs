@@ -110,6 +110,7 @@ impl Partition {
         let _mourner =
             Mourner { network: self.network.clone(), shared: Arc::clone(&self.shared), desk: Arc::clone(&self.desk) };
         let mut look_at = Instant::now() + POLL_BUSY;
+        let mut tidy_at = Instant::now() + self.shared.tidy;
         loop {
             let wait = async {
                 if self.state.again.is_empty() {
@@ -127,6 +128,11 @@ impl Partition {
             self.turn(works).await;
             for other in others {
                 self.other(other).await;
+            }
+            if self.state.subscribed && Instant::now() >= tidy_at {
+                // A server may run for months, and each audit leaves a slot.
+                tidy_at = Instant::now() + self.shared.tidy;
+                self.tidy().await;
             }
             if self.shared.closing.load(Ordering::SeqCst) {
                 break;
