@@ -37,6 +37,8 @@ pub mod values;
 #[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
+mod load_tests;
+#[cfg(test)]
 mod season_tests;
 #[cfg(test)]
 mod server_tests;

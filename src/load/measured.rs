@@ -62,10 +62,19 @@ impl Outcome {
 /// A histogram of microseconds that grows with what it is shown: three digits hold everywhere.
 pub type Latencies = Histogram<u64>;
 
+/// The longest latency that is told apart from longer ones, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+
 /// An empty histogram with so many exact digits.
 fn histogram(digits: u8) -> Latencies {
     // Digits above five are refused; no caller asks for as many.
     Histogram::new(digits.min(5)).unwrap_or_else(|_| unreachable!("between 0 and 5 digits"))
+}
+
+/// Records one value. (To record saturating would be to saturate at what the histogram has grown to so far.)
+fn record(into: &mut Latencies, value: u64) {
+    let recorded = into.record(value.min(LONGEST));
+    debug_assert!(recorded.is_ok(), "{recorded:?}");
 }
 
 /// Microseconds of a length of time.
@@ -210,17 +219,17 @@ impl Sheet {
         if due.is_some() {
             *measured.outcomes.entry(call.outcome).or_default() += 1;
             if call.outcome.counts_as_latency() {
-                measured.latencies.saturating_record(latency);
+                record(&mut measured.latencies, latency);
             }
             if call.outcome != Outcome::Unsent {
-                self.lateness.saturating_record(call.sent.saturating_sub(call.due));
+                record(&mut self.lateness, call.sent.saturating_sub(call.due));
             }
         }
         if let Some(at) = answered {
             self.slice(at).answers += 1;
         }
         if let Some(at) = due.filter(|_| call.outcome.counts_as_latency()) {
-            self.slice(at).latencies.saturating_record(latency);
+            record(&mut self.slice(at).latencies, latency);
         }
     }
 
@@ -301,6 +310,7 @@ mod tests {
         sheet.note(&WINDOW, &call(1_000, 9_000, Outcome::Unsent));
         let total = sheet.total();
         assert_eq!((total.latencies.len(), total.failures(), total.answers), (2, 3, 0));
+        assert!(total.max() >= Duration::from_millis(8), "three digits hold");
         assert_eq!(Outcome::failed(Code::ResourceExhausted).name(), "RESOURCE_EXHAUSTED");
     }
 
