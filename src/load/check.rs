@@ -151,7 +151,9 @@ fn balances(buckets: &[v1::Bucket], before: &Below, findings: &mut Findings) {
             let what = format!("{resource}, {}: {units} left of {} ({taken})", instant(from), bucket.supply);
             findings.violation(what);
         }
-        if findings.lowest.as_ref().is_none_or(|lowest| units < lowest.units) {
+        // Where there never was anything, nothing left is no news.
+        let telling = bucket.supply != 0 || units < 0;
+        if telling && findings.lowest.as_ref().is_none_or(|lowest| units < lowest.units) {
             let resource = resource.to_owned();
             findings.lowest = Some(Level { resource, from: instant(from), units, supply: bucket.supply });
         }

@@ -9,7 +9,7 @@ use tonic::{Code, Request, Status};
 
 use super::LoadError;
 use super::plan::{Land, Plan};
-use crate::domain::limits::MAX_LISTED_BUCKETS;
+use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_LISTED_BUCKETS};
 use crate::proto::v1;
 use crate::proto::v1::operations_service_client::OperationsServiceClient;
 use crate::proto::v1::promise_service_client::PromiseServiceClient;
@@ -266,9 +266,12 @@ async fn look_around(office: &Office, ground: Ground, plan: &Plan) -> Result<Gro
 pub async fn buckets(office: &Office, ground: &Ground) -> Result<Vec<v1::Bucket>, LoadError> {
     let mut all = Vec::new();
     let last = ground.by.saturating_add(jiff::Span::new().days(1));
+    let first = ground.today.saturating_sub(jiff::Span::new().days(1));
+    let wanted = first.until(last).map_or(1, |span| span.get_days() + 1);
     for (site, buckets_a_day) in ground.sites.iter().filter(|(_, buckets)| *buckets > 0) {
-        let days = i32::try_from(MAX_LISTED_BUCKETS / buckets_a_day.max(&1)).unwrap_or(i32::MAX).clamp(1, 100);
-        let mut from = ground.today.saturating_sub(jiff::Span::new().days(1));
+        let most = i32::try_from(MAX_LISTED_BUCKETS / buckets_a_day.max(&1)).unwrap_or(i32::MAX);
+        let days = most.min(wanted).clamp(1, MAX_BUCKET_DAYS);
+        let mut from = first;
         while from <= last {
             let request =
                 v1::ListBucketsRequest { site: site.clone(), from: from.to_string(), days, ..Default::default() };

@@ -5,6 +5,8 @@ use plotters::prelude::*;
 
 /// Pixels.
 const SIZE: (u32, u32) = (760, 320);
+/// Pixels above the plot for the names of its lines.
+const LEGEND: i32 = 30;
 /// The colours of lines: each tells apart from the others in print, too.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(27, 94, 170),
@@ -77,7 +79,7 @@ impl Plot {
 
     fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>, right: f64, low: f64, top: f64) -> Result<(), Drawn> {
         let mut builder = ChartBuilder::on(area);
-        builder.margin(10).x_label_area_size(42).y_label_area_size(64);
+        builder.margin(10).margin_top(LEGEND).x_label_area_size(42).y_label_area_size(64);
         // The two kinds of axes are two types, which no loop goes over.
         macro_rules! chart {
             ($y:expr) => {{
@@ -85,21 +87,35 @@ impl Plot {
                 let x = |n: &f64| if self.nines { percentile(*n) } else { short(*n) };
                 let mut mesh = chart.configure_mesh();
                 mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.12)).x_labels(8).y_labels(6);
-                mesh.x_desc(self.x.as_str()).y_desc(self.y.as_str()).axis_desc_style(("sans-serif", 13));
+                mesh.x_desc(self.x.as_str()).y_desc(self.y.as_str()).axis_desc_style(("sans-serif", 15));
                 mesh.x_label_formatter(&x).y_label_formatter(&|n: &f64| short(*n)).draw().map_err(|_| Drawn)?;
                 for (at, line) in self.lines.iter().enumerate() {
                     let colour = COLOURS[at % COLOURS.len()];
                     let points = line.points.iter().filter(|(_, y)| !self.log || *y > 0.0).copied();
                     let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(2)));
-                    let mark = move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2));
-                    series.map_err(|_| Drawn)?.label(line.name.as_str()).legend(mark);
+                    series.map_err(|_| Drawn)?;
                 }
-                let mut legend = chart.configure_series_labels();
-                legend.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8));
-                legend.label_font(("sans-serif", 13)).draw().map_err(|_| Drawn)
+                Ok(())
             }};
         }
+        self.draw_legend(area)?;
         if self.log { chart!((low * 0.8..top * 1.25).log_scale()) } else { chart!(0.0..top * 1.1) }
+    }
+}
+
+impl Plot {
+    /// Names in a row above the plot, where they hide nothing.
+    fn draw_legend(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Drawn> {
+        let mut x = 70;
+        for (at, line) in self.lines.iter().enumerate() {
+            let style = COLOURS[at % COLOURS.len()].stroke_width(3);
+            area.draw(&PathElement::new(vec![(x, LEGEND / 2), (x + 18, LEGEND / 2)], style)).map_err(|_| Drawn)?;
+            let name = Text::new(line.name.as_str(), (x + 24, LEGEND / 2 - 7), ("sans-serif", 16));
+            area.draw(&name).map_err(|_| Drawn)?;
+            // A letter of this size is some seven pixels wide.
+            x += 44 + i32::try_from(line.name.chars().count()).unwrap_or(0) * 7;
+        }
+        Ok(())
     }
 }
 

@@ -228,20 +228,21 @@ impl Report {
         sentences
     }
 
-    /// The sentence that says whether anything was oversold or lost, and what was looked at.
+    /// Whether anything was oversold or lost: the verdict, then what was found or looked at.
     pub fn verdict(&self) -> Vec<String> {
         match &self.checked {
             Checked::NotMade(why) => vec![format!("It could not be checked whether anything was oversold: {why}")],
             Checked::Made(findings) if findings.violated == 0 => {
-                vec![format!("Nothing was oversold: {}.", looked_at(findings))]
+                let verdict = "Nothing was oversold, and nothing acknowledged is missing.".to_owned();
+                std::iter::once(verdict).chain(looked_at(findings)).collect()
             }
             Checked::Made(findings) => {
-                let mut told =
-                    vec![format!("Promises were broken: {} findings. {}.", findings.violated, looked_at(findings))];
+                let mut told = vec![format!("Promises were broken: {} findings.", whole(findings.violated))];
                 told.extend(findings.violations.iter().cloned());
                 if findings.violated > findings.violations.len() as u64 {
-                    told.push(format!("and {} more", findings.violated - findings.violations.len() as u64));
+                    told.push(format!("and {} more", whole(findings.violated - findings.violations.len() as u64)));
                 }
+                told.extend(looked_at(findings));
                 told
             }
         }
@@ -249,33 +250,35 @@ impl Report {
 }
 
 /// What a check looked at.
-fn looked_at(findings: &Findings) -> String {
+fn looked_at(findings: &Findings) -> Vec<String> {
     let level = |level: &Level| {
         let (units, supply) = (grouped(level.units as f64), grouped(level.supply as f64));
-        format!("{units} of {supply} in {}, {}", level.resource, level.from.get(..10).unwrap_or(&level.from))
+        format!("{units} of {supply} units in {} on {}", level.resource, level.from.get(..10).unwrap_or(&level.from))
     };
-    let mut parts =
-        vec![format!("{} holds acknowledged, {} confirmed", whole(findings.holds), whole(findings.confirmed))];
+    let mut told = Vec::new();
     let before = match findings.below_before {
         0 => String::new(),
-        n => format!(" ({} were below zero before)", whole(n)),
+        n => format!("; {} were below zero before the run and have not sunk", whole(n)),
     };
-    let lowest = findings.lowest.as_ref().map_or_else(String::new, |lowest| format!(", the lowest {}", level(lowest)));
-    parts.push(format!("balances of {} buckets read{lowest}{before}", whole(findings.buckets)));
+    let lowest = findings.lowest.as_ref().map_or_else(String::new, |lowest| format!("; the lowest: {}", level(lowest)));
+    told.push(format!("balances of {} buckets were read{lowest}{before}", whole(findings.buckets)));
     if let Some(fullest) = &findings.fullest {
         let booked = whole(findings.booked);
-        parts.push(format!(
-            "the run's own book has {booked} of them, the fullest with {} taken at once",
+        told.push(format!(
+            "the run's own book has {booked} buckets; the fullest: {} taken at one instant",
             level(fullest)
         ));
     }
-    let seen = |seen: u64, of: u64| {
-        if seen == of { format!("all {}", whole(of)) } else { format!("{} of {}", whole(seen), whole(of)) }
+    let seen = |seen: u64, of: u64| match (seen, of) {
+        (_, 0) => "none".to_owned(),
+        (seen, of) if seen == of => format!("all {}", whole(of)),
+        (seen, of) => format!("{} of {}", whole(seen), whole(of)),
     };
-    let confirmed = seen(findings.confirmed_seen, findings.confirmed);
-    parts.push(format!(
-        "{confirmed} confirmed and {} living holds looked up",
-        seen(findings.held_seen.0, findings.held_seen.1)
+    let (confirmed, held) =
+        (seen(findings.confirmed_seen, findings.confirmed), seen(findings.held_seen.0, findings.held_seen.1));
+    let holds = whole(findings.holds);
+    told.push(format!(
+        "of {holds} acknowledged holds, {confirmed} confirmed and {held} still alive were looked up one by one"
     ));
-    parts.join("; ")
+    told
 }
