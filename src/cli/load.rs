@@ -21,7 +21,7 @@ use crate::domain::faults::Faults;
 use crate::domain::limits::{MAX_BUCKET_DAYS, MAX_HOLD_SECONDS, MAX_LINES, MAX_UNITS, MIN_HOLD_SECONDS};
 use crate::load::LoadError;
 use crate::load::html::page;
-use crate::load::machine::{Effort, Machine};
+use crate::load::machine::{Effort, Machine, spent};
 use crate::load::mix::Mix;
 use crate::load::plan::{Land, Pace, Plan};
 use crate::load::report::{Checked, Report};
@@ -133,6 +133,10 @@ pub struct LoadArgs {
     )]
     pub p99: String,
 
+    /// The process id of the server, if it runs on this machine: its processor time a call is told, and as a ratio
+    #[arg(long, env = "SURETY_TARGET_PID", value_name = "PID", help_heading = "Comparison and search")]
+    pub target_pid: Option<String>,
+
     /// Write the report as JSON to this file too
     #[arg(long, env = "SURETY_JSON_REPORT", value_name = "FILE", help_heading = "Server and output")]
     pub json_report: Option<PathBuf>,
@@ -180,6 +184,14 @@ impl Reading<'_> {
             _ => Err(format!("'{text}' is too short; write {} ms or more", least.as_millis())),
         });
         self.or(name, read, least.max(Duration::from_secs(1)))
+    }
+
+    fn process(&mut self, text: &str) -> u32 {
+        let seen = values::number(text, 1, u32::MAX.into()).and_then(|pid| match spent(&pid.to_string()) {
+            Some(_) => Ok(u32::try_from(pid).unwrap_or(0)),
+            None => Err(format!("there is no process {pid} on this machine, or its times can't be read")),
+        });
+        self.or("--target-pid", seen, 0)
     }
 
     fn rate(&mut self, text: &str) -> f64 {
@@ -245,6 +257,7 @@ impl LoadArgs {
             hold_for,
             within_days: i32::try_from(read.number("--within-days", &self.within_days, 0, most_days)).unwrap_or(0),
             timeout: timeout.unwrap_or(TIMEOUT),
+            pid: given(self.target_pid.as_ref()).map(|text| read.process(text)),
             seed: given(self.seed.as_ref()).map_or(seed, |text| read.number("--seed", text, 0, u64::MAX)),
         };
         if let Land::Made { products, .. } = plan.land
@@ -356,7 +369,7 @@ pub async fn load(args: &LoadArgs, console: &mut Console<'_>) -> Result<Exit, Fa
     let mut run = Run::prepare(options.plan.clone(), run_id).await.map_err(failure)?;
     let echo = options.beside_echo.then(|| EchoProcess::start(run.ground.answer_bytes)).transpose()?;
     if let Some(echo) = &echo {
-        run.beside(&echo.address).await.map_err(failure)?;
+        run.beside(&echo.address, echo.pid()).await.map_err(failure)?;
     }
     let stop = CancellationToken::new();
     let told = tokio::spawn({

@@ -133,7 +133,8 @@ pub async fn check(
         // Who was looked up too late may have expired.
         if held.held.until > subject.now() {
             findings.held_seen.0 += 1;
-            stands(&held, &[State::Held], &mut findings);
+            // One whose confirmation got no answer may be confirmed all the same.
+            stands(&held, &[State::Held, State::Confirmed, State::Fulfilled], &mut findings);
         }
     }
     draws_are_counted(&drawn, &buckets, &mut findings);

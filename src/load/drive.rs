@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dice::Dice;
+use super::machine::spent;
 use super::measured::{Call, Outcome, Round, Sheet, Window, micros};
 use super::plan::Pace;
 use super::schedule::{Arrivals, Schedule};
@@ -46,6 +47,7 @@ struct Stage {
     /// When calls are no longer due, in microseconds: the window's end, or when the run was stopped.
     end: AtomicU64,
     waiting: AtomicUsize,
+    made: AtomicU64,
     sheets: Vec<Mutex<Sheet>>,
 }
 
@@ -69,6 +71,7 @@ impl Stage {
         let (kind, replaces) = (next.kind, next.replaces);
         let sent = self.now();
         let (outcome, over) = self.subject.call(at, next).await;
+        self.made.fetch_add(1, Ordering::Relaxed);
         let over = micros(over.saturating_duration_since(self.begun));
         self.note(at, &Call { kind, due, sent, over, outcome }, replaces);
     }
@@ -135,8 +138,11 @@ pub async fn round(subject: &Arc<Subject>, drive: &Drive, stop: &CancellationTok
         window: Window { from, to, slice: micros(slice) },
         end: AtomicU64::new(if stop.is_cancelled() { 0 } else { to }),
         waiting: AtomicUsize::new(0),
+        made: AtomicU64::new(0),
         sheets: (0..SHEETS).map(|_| Mutex::default()).collect(),
     });
+    let spent_so_far = || subject.pid.and_then(|pid| spent(&pid.to_string()));
+    let before = spent_so_far();
     let calls = TaskTracker::new();
     match drive.pace {
         Pace::Closed { in_flight } => {
@@ -171,7 +177,8 @@ pub async fn round(subject: &Arc<Subject>, drive: &Drive, stop: &CancellationTok
         sheet.lateness.reset();
     }
     let lasted = Duration::from_micros(stage.end().saturating_sub(from));
-    Round { lasted, slice, sheet }
+    let spent = spent_so_far().zip(before).and_then(|(now, before)| now.checked_sub(before));
+    Round { lasted, slice, sheet, made: stage.made.load(Ordering::Relaxed), spent }
 }
 
 impl Pace {

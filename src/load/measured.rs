@@ -266,9 +266,19 @@ pub struct Round {
     pub slice: Duration,
     /// What was measured.
     pub sheet: Sheet,
+    /// Calls that were made from its very beginning to its very end, and the processor time that the server spent meanwhile,
+    /// where that can be told.
+    pub made: u64,
+    /// See there.
+    pub spent: Option<Duration>,
 }
 
 impl Round {
+    /// Processor time of the server, in microseconds a call.
+    pub fn spent_a_call(&self) -> Option<f64> {
+        (self.made > 0).then(|| self.spent.map(|spent| spent.as_secs_f64() * 1e6 / self.made as f64)).flatten()
+    }
+
     /// Answers a second of some of its calls.
     pub fn rate(&self, of: &Measured) -> f64 {
         if self.lasted.is_zero() { 0.0 } else { of.answers as f64 / self.lasted.as_secs_f64() }
@@ -322,7 +332,11 @@ mod tests {
         other.note(&WINDOW, &call(1_000, 90_000, Outcome::Promised));
         one.add(&other);
         assert_eq!((one.total().calls(), one.replaced, one.slices.len()), (2, 2, 3));
-        let round = Round { lasted: Duration::from_secs(2), slice: Duration::from_secs(1), sheet: one };
+        let round =
+            Round { lasted: Duration::from_secs(2), slice: Duration::from_secs(1), sheet: one, made: 4, spent: None };
+        assert_eq!(round.spent_a_call(), None);
+        let spent = Some(Duration::from_micros(100));
+        assert_eq!(Round { spent, ..round.clone() }.spent_a_call(), Some(25.0));
         assert!((round.rate(&round.sheet.total()) - 0.5).abs() < 1e-9);
     }
 }

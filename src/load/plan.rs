@@ -72,6 +72,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What all chance follows from.
     pub seed: u64,
+    /// The process that serves the targets, if it runs on this machine and its processor time is to be told.
+    pub pid: Option<u32>,
 }
 
 #[cfg(test)]
@@ -96,6 +98,7 @@ pub(super) mod tests {
             within_days: 13,
             timeout: Duration::from_secs(10),
             seed: 1,
+            pid: None,
         }
     }
 }

@@ -81,7 +81,10 @@ pub struct Row {
     pub measured: Measured,
     /// Answers a second, by round.
     pub rate: Range,
-    /// Each figure of a round divided by that of the echo's round beside it: the rate, then each of [`SHARES`], then the longest.
+    /// Processor time of the server a call, in microseconds, by round; of all calls together only.
+    pub spent: Option<Range>,
+    /// Each figure of a round divided by that of the echo's round beside it: the rate, then each of [`SHARES`], the longest, and
+    /// the processor time a call.
     pub of_echo: Option<Vec<Option<Range>>>,
 }
 
@@ -100,11 +103,13 @@ fn of_round(round: &Round, kind: Option<Kind>) -> Measured {
 }
 
 /// The figures of a round that ratios are made of.
-fn figures(round: &Round, measured: &Measured) -> Vec<f64> {
+fn figures(round: &Round, measured: &Measured, whole: bool) -> Vec<f64> {
     let latency = |length: Duration| if measured.latencies.is_empty() { f64::NAN } else { length.as_secs_f64() };
     let mut figures = vec![round.rate(measured)];
     figures.extend(SHARES.map(|(_, share)| latency(measured.at(share))));
     figures.push(latency(measured.max()));
+    // Processor time can't be told apart by kinds of calls.
+    figures.push(round.spent_a_call().filter(|_| whole).unwrap_or(f64::NAN));
     figures
 }
 
@@ -128,15 +133,18 @@ impl Driven {
 
     fn row(&self, kind: Option<Kind>, sheet: &Sheet, echo: Option<&Driven>) -> Row {
         let measured = kind.map_or_else(|| sheet.total(), |kind| sheet.kinds.get(&kind).cloned().unwrap_or_default());
-        let each: Vec<Vec<f64>> = self.rounds.iter().map(|round| figures(round, &of_round(round, kind))).collect();
+        let whole = kind.is_none() || sheet.kinds.len() == 1;
+        let each: Vec<Vec<f64>> =
+            self.rounds.iter().map(|round| figures(round, &of_round(round, kind), whole)).collect();
         let rate = Range::of(each.iter().map(|figures| figures[0]));
+        let spent = Range::of(each.iter().map(|figures| figures[SHARES.len() + 2]));
         let of_echo = echo.filter(|echo| echo.name != self.name).map(|echo| {
             let beside: Vec<Vec<f64>> =
-                echo.rounds.iter().map(|round| figures(round, &of_round(round, None))).collect();
+                echo.rounds.iter().map(|round| figures(round, &of_round(round, None), true)).collect();
             let ratio = |at: usize| Range::of(each.iter().zip(&beside).map(|(mine, its)| mine[at] / its[at]));
-            (0..SHARES.len() + 2).map(ratio).collect()
+            (0..SHARES.len() + 3).map(ratio).collect()
         });
-        Row { kind, measured, rate: rate.unwrap_or(Range { median: 0.0, least: 0.0, most: 0.0 }), of_echo }
+        Row { kind, measured, spent, rate: rate.unwrap_or(Range { median: 0.0, least: 0.0, most: 0.0 }), of_echo }
     }
 }
 
@@ -163,8 +171,11 @@ fn row_json(row: &Row) -> Value {
     let mut map = measured_json(&row.measured);
     map.insert("kind".to_owned(), json!(row.name()));
     map.insert("answersPerSecond".to_owned(), row.rate.json());
+    map.insert("serverMicrosecondsPerCall".to_owned(), row.spent.as_ref().map_or(Value::Null, Range::json));
     if let Some(ratios) = &row.of_echo {
-        let names = std::iter::once("answersPerSecond").chain(SHARES.map(|(name, _)| name)).chain(["max"]);
+        let names = std::iter::once("answersPerSecond")
+            .chain(SHARES.map(|(name, _)| name))
+            .chain(["max", "serverMicrosecondsPerCall"]);
         let of: Map<String, Value> = names
             .zip(ratios)
             .map(|(name, ratio)| (name.to_owned(), ratio.as_ref().map_or(Value::Null, Range::json)))

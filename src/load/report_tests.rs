@@ -22,7 +22,13 @@ fn round(kinds: &[(Kind, u64, Outcome)]) -> Round {
             sheet.note(&window, &Call { kind: *kind, due, sent: due + 50, over, outcome: *outcome });
         }
     }
-    Round { lasted: Duration::from_secs(1), slice: Duration::from_millis(100), sheet }
+    Round {
+        lasted: Duration::from_secs(1),
+        slice: Duration::from_millis(100),
+        sheet,
+        made: 2_000,
+        spent: Some(Duration::from_millis(100)),
+    }
 }
 
 pub(super) fn report() -> Report {
@@ -57,6 +63,9 @@ fn every_figure_comes_as_a_ratio_too() {
         (p99.median - 5.0).abs() < 0.02 && (p99.least - 4.0).abs() < 0.02 && (p99.most - 6.0).abs() < 0.02,
         "{p99:?}"
     );
+    assert_eq!(hold.spent, None, "processor time is that of all calls");
+    assert_eq!(rows[2].spent.map(|spent| spent.median), Some(50.0));
+    assert_eq!(rows[2].of_echo.as_ref().unwrap()[6].map(|ratio| ratio.median), Some(1.0));
     let rate = rows[2].of_echo.as_ref().unwrap()[0].unwrap();
     assert!((rate.median - 1.985).abs() < 0.02, "{rate:?}");
     assert!(report.driven[1].rows(report.echo())[0].of_echo.is_none(), "the echo is compared with nothing");

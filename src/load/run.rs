@@ -80,14 +80,14 @@ impl Run {
         Ok(Self { plan, ground, parts, office, before, subjects: vec![Arc::new(service)] })
     }
 
-    /// With an echo at this address to compare with, over as many connections as all targets have.
+    /// With an echo at this address, served by this process, to compare with, over as many connections as all targets have.
     ///
     /// # Errors
     /// [`LoadError::Unreachable`].
-    pub async fn beside(&mut self, echo: &str) -> Result<(), LoadError> {
+    pub async fn beside(&mut self, echo: &str, pid: u32) -> Result<(), LoadError> {
         let channels = connect(echo, self.plan.connections * self.plan.targets.len()).await?;
         self.subjects.truncate(1);
-        self.subjects.push(Arc::new(Subject::echo(&self.plan, &self.ground, &self.parts, channels)));
+        self.subjects.push(Arc::new(Subject::echo(&self.plan, &self.ground, &self.parts, channels, pid)));
         Ok(())
     }
 

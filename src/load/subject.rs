@@ -40,6 +40,8 @@ pub struct Subject {
     channels: Vec<Channel>,
     calls: Calls,
     timeout: Duration,
+    /// The process that serves it, if it runs on this machine.
+    pub pid: Option<u32>,
     /// What the book's instants are counted from.
     begun: Instant,
 }
@@ -121,18 +123,18 @@ impl Subject {
             number: AtomicU64::new(1),
             book: Book::default(),
         };
-        Ok(Self::new("surety", channels, Calls::Service(Box::new(service)), plan.timeout))
+        Ok(Self::new("surety", channels, Calls::Service(Box::new(service)), plan.timeout, plan.pid))
     }
 
     /// An echo at these connections, which is sent what a quote would be.
-    pub fn echo(plan: &Plan, ground: &Ground, parts: &Parts, channels: Vec<Channel>) -> Self {
+    pub fn echo(plan: &Plan, ground: &Ground, parts: &Parts, channels: Vec<Channel>, pid: u32) -> Self {
         let products: Vec<usize> = (0..plan.lines.clamp(1, ground.skus.len())).collect();
         let body = Blob { body: parts.quote(&products, 0) }.encode_to_vec().into();
-        Self::new("echo", channels, Calls::Echo { body }, plan.timeout)
+        Self::new("echo", channels, Calls::Echo { body }, plan.timeout, Some(pid))
     }
 
-    fn new(name: &'static str, channels: Vec<Channel>, calls: Calls, timeout: Duration) -> Self {
-        Self { name, channels, calls, timeout, begun: Instant::now() }
+    fn new(name: &'static str, channels: Vec<Channel>, calls: Calls, timeout: Duration, pid: Option<u32>) -> Self {
+        Self { name, channels, calls, timeout, pid, begun: Instant::now() }
     }
 
     /// What was acknowledged, and the present instant of the book.

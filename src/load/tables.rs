@@ -18,6 +18,16 @@ pub struct Words {
     pub rows: Vec<Vec<String>>,
 }
 
+impl Words {
+    /// Without the columns in which no row says anything.
+    fn without_empty_columns(self) -> Self {
+        let says = |at: &usize| self.rows.iter().any(|row| !matches!(row[*at].as_str(), "" | "-"));
+        let kept: Vec<usize> = (0..self.heads.len()).filter(says).collect();
+        let rows = self.rows.iter().map(|row| kept.iter().map(|at| row[*at].clone()).collect()).collect();
+        Self { title: self.title, heads: kept.iter().map(|at| self.heads[*at]).collect(), rows }
+    }
+}
+
 /// Milliseconds, with no more digits than tell something.
 pub fn milliseconds(length: Duration) -> String {
     match length.as_secs_f64() * 1e3 {
@@ -113,7 +123,7 @@ impl Report {
     /// All tables that have something to show.
     pub fn tables(&self) -> Vec<Words> {
         let tables = [self.calls(), self.of_echo(), self.outcomes(), self.steps()];
-        tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+        tables.into_iter().filter(|table| !table.rows.is_empty()).map(Words::without_empty_columns).collect()
     }
 
     fn all_rows(&self) -> Vec<Row> {
@@ -126,12 +136,24 @@ impl Report {
             let mut cells = vec![row.name().to_owned(), whole(measured.calls()), rate(&row.rate)];
             cells.extend(SHARES.map(|(_, share)| latency(measured, measured.at(share))));
             cells.push(latency(measured, measured.max()));
+            cells.push(row.spent.as_ref().map_or_else(String::new, |spent| format!("{:.1} us", spent.median)));
             cells.push(if measured.failures() == 0 { String::new() } else { whole(measured.failures()) });
             cells
         };
         Words {
             title: "Calls, and milliseconds from when they were due to their answers".to_owned(),
-            heads: vec!["", ">CALLS", ">ANSWERS A SECOND", ">P50", ">P90", ">P99", ">P99.9", ">MAX", ">FAILED"],
+            heads: vec![
+                "",
+                ">CALLS",
+                ">ANSWERS A SECOND",
+                ">P50",
+                ">P90",
+                ">P99",
+                ">P99.9",
+                ">MAX",
+                ">CPU A CALL",
+                ">FAILED",
+            ],
             rows: self.all_rows().into_iter().map(cells).collect(),
         }
     }
@@ -144,7 +166,7 @@ impl Report {
         Words {
             title: "The same as a multiple of the echo's: the median of the rounds' ratios (and their range)"
                 .to_owned(),
-            heads: vec!["", ">RATE", ">P50", ">P90", ">P99", ">P99.9", ">MAX"],
+            heads: vec!["", ">RATE", ">P50", ">P90", ">P99", ">P99.9", ">MAX", ">CPU A CALL"],
             rows: self.all_rows().into_iter().filter_map(cells).collect(),
         }
     }

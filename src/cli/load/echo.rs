@@ -93,6 +93,13 @@ impl EchoProcess {
     }
 }
 
+impl EchoProcess {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for EchoProcess {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to end.
