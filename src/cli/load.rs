@@ -157,6 +157,8 @@ pub struct LoadOptions {
     pub beside_echo: bool,
     /// The limit of p99 and the first rate, of a search for the highest one.
     pub search: Option<(Duration, f64)>,
+    /// Threads to drive with; None: one a core.
+    pub threads: Option<usize>,
 }
 
 /// Words on their way to options: all faults are noted, and something is taken in their place.
@@ -266,7 +268,8 @@ impl LoadArgs {
             read.0.add("--lines", format!("an ask can't have {} products of {products}", plan.lines));
         }
         let search = self.search(&mut read);
-        checked(faults, Some(LoadOptions { plan, beside_echo, search }))
+        let threads = given(self.threads.as_ref()).map(|text| read.count("--threads", text, 1, 1_024));
+        checked(faults, Some(LoadOptions { plan, beside_echo, search, threads }))
     }
 
     fn targets(&self, faults: &mut Faults) -> Vec<String> {
@@ -344,12 +347,9 @@ fn failure(error: LoadError) -> Failure {
 /// # Errors
 /// See [`load`].
 pub fn run(args: &LoadArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let threads = given(args.threads.as_ref()).map(|text| values::number(text, 1, 1_024)).transpose();
-    let threads =
-        threads.map_err(|fault| Failure::wrong("the command line is wrong", format!("--threads: {fault}")))?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        runtime.worker_threads(usize::try_from(threads).unwrap_or(1));
+    if let Some(threads) = args.check(0)?.threads {
+        runtime.worker_threads(threads);
     }
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::wrong("the load can't start", format!("no runtime: {error}")))?;

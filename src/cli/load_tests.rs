@@ -64,7 +64,8 @@ fn a_network_that_is_not_called_load_is_replaced_only_if_the_user_says_so() {
 #[test]
 fn all_faults_are_told_at_once() {
     let words = "--target ftp://x --connections 0 --rate 5 --in-flight 5 --mix buy=1 --skew odd --hold-for 9d --baseline b \
-                 --duration 1ms --p99 x --lines 3 --products 2 --within-days 5000 --arrivals late --units x --timeout 0s";
+                 --duration 1ms --p99 x --lines 3 --products 2 --within-days 5000 --arrivals late --units x --timeout 0s --threads 0 \
+                 --target-pid 4294967295";
     let faults = options(words).unwrap_err();
     let names: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
     for name in [
@@ -82,6 +83,8 @@ fn all_faults_are_told_at_once() {
         "--arrivals",
         "--units",
         "--timeout",
+        "--threads",
+        "--target-pid",
     ] {
         assert_eq!(names.iter().filter(|known| **known == name).count(), 1, "{name}: {faults:#?}");
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::plot::{Line, Plot};
-use super::report::Report;
+use super::report::{Checked, Report};
 use super::run::Driven;
 use super::tables::Words;
 
@@ -42,7 +42,10 @@ pub fn page(report: &Report) -> String {
         let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));
     }
     html.push_str("</dl>");
-    let class = if report.violated() { "bad" } else { "good" };
+    let class = match &report.checked {
+        Checked::Made(_) if !report.violated() => "good",
+        Checked::Made(_) | Checked::NotMade(_) => "bad",
+    };
     for sentence in report.verdict() {
         let _ = write!(html, "<p class=\"{class}\">{}</p>", escaped(&sentence));
     }

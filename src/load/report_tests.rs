@@ -93,7 +93,8 @@ fn the_form_for_programs_has_everything() {
 #[test]
 fn a_search_is_told_step_by_step() {
     let limit = Duration::from_millis(20);
-    let step = |rate: f64, ms: u64| Step { rate, answered: rate, p99: Duration::from_millis(ms), failures: 0 };
+    let step =
+        |rate: f64, ms: u64| Step { rate, due: rate, answered: rate, p99: Duration::from_millis(ms), failures: 0 };
     let found = |best: f64| Found { steps: vec![step(best, 5), step(best * 2.0, 50)], best: Some(best) };
     let searched =
         vec![Searched { name: "surety", found: found(1_000.0) }, Searched { name: "echo", found: found(4_000.0) }];

@@ -139,8 +139,9 @@ impl Run {
                 number += 1;
                 let done = round(subject, &drive, stop).await;
                 let total = done.sheet.total();
-                let (answered, p99) = (done.rate(&total), total.at(0.99));
-                (!stop.is_cancelled()).then(|| Step { rate, answered, p99, failures: total.failures() })
+                let (answered, p99, failures) = (done.rate(&total), total.at(0.99), total.failures());
+                let due = total.calls() as f64 / lasting.as_secs_f64();
+                (!stop.is_cancelled()).then_some(Step { rate, due, answered, p99, failures })
             });
             searched.push(Searched { name: subject.name, found: found.await });
         }
