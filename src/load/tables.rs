@@ -94,7 +94,11 @@ impl Report {
         facts.push(("Load", self.load()));
         facts.push(("Mix", format!("{}; skew {}; lines {}; seed {}", plan.mix, plan.skew, plan.lines, plan.seed)));
         let (warm_up, duration) = (seconds(plan.warm_up), seconds(plan.duration));
-        let each = if self.searched.is_empty() { "rounds of" } else { "a search in steps of" };
+        let each = match (self.searched.is_empty(), plan.rounds) {
+            (false, _) => "a search in steps of",
+            (true, 1) => "round of",
+            (true, _) => "rounds of",
+        };
         let many = if self.searched.is_empty() { format!("{} ", plan.rounds) } else { String::new() };
         facts.push(("Time", format!("{many}{each} {duration}, after {warm_up} of warm-up; begun {}", self.begun)));
         let machine = &self.machine;
@@ -285,11 +289,9 @@ fn looked_at(findings: &Findings) -> Vec<String> {
     let lowest = findings.lowest.as_ref().map_or_else(String::new, |lowest| format!("; the lowest: {}", level(lowest)));
     told.push(format!("balances of {} buckets were read{lowest}{before}", whole(findings.buckets)));
     if let Some(fullest) = &findings.fullest {
-        let booked = whole(findings.booked);
-        told.push(format!(
-            "the run's own book has {booked} buckets; the fullest: {} taken at one instant",
-            level(fullest)
-        ));
+        let booked =
+            if findings.booked == 1 { "1 bucket".to_owned() } else { format!("{} buckets", whole(findings.booked)) };
+        told.push(format!("the run's own book has {booked}; the fullest: {} taken at one instant", level(fullest)));
     }
     let seen = |seen: u64, of: u64| match (seen, of) {
         (_, 0) => "none".to_owned(),
