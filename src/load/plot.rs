@@ -87,7 +87,10 @@ impl Plot {
                 let x = |n: &f64| if self.nines { percentile(*n) } else { short(*n) };
                 let mut mesh = chart.configure_mesh();
                 mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.12)).x_labels(8).y_labels(6);
-                mesh.x_desc(self.x.as_str()).y_desc(self.y.as_str()).axis_desc_style(("sans-serif", 15));
+                mesh.x_desc(self.x.as_str())
+                    .y_desc(self.y.as_str())
+                    .axis_desc_style(("sans-serif", 15))
+                    .label_style(("sans-serif", 14));
                 mesh.x_label_formatter(&x).y_label_formatter(&|n: &f64| short(*n)).draw().map_err(|_| Drawn)?;
                 for (at, line) in self.lines.iter().enumerate() {
                     let colour = COLOURS[at % COLOURS.len()];
