@@ -41,8 +41,8 @@ const IN_FLIGHT: u64 = 64;
 const FIRST_RATE: f64 = 500.0;
 /// Rounds when there is something to compare with: the least that have a middle one and a range.
 const ROUNDS_BESIDE: u64 = 3;
-/// Products of the network that is made, at most: three resources each for so many days are much to list.
-const MAX_PRODUCTS: u64 = 100_000;
+/// Products of the network that is made, at most: the buckets of a day, three for each, must fit into one list of them.
+const MAX_PRODUCTS: u64 = 50_000;
 
 /// Options of `surety load`, as they were written.
 #[derive(Clone, Debug, Default, Args)]

@@ -74,6 +74,17 @@ fn every_figure_comes_as_a_ratio_too() {
 }
 
 #[test]
+fn what_was_not_driven_is_not_compared_with() {
+    let mut report = report();
+    assert_eq!(report.tables().len(), 3);
+    report.driven[1].rounds.clear();
+    report.stopped = true;
+    let tables = report.tables();
+    assert_eq!(tables.iter().map(|table| table.rows.len()).collect::<Vec<_>>(), [3, 2], "calls and outcomes");
+    assert!(report.remarks()[0].contains("stopped"), "{:?}", report.remarks());
+}
+
+#[test]
 fn the_form_for_programs_has_everything() {
     let json = report().json();
     assert_eq!(json["plan"]["pace"]["inFlight"], 4);

@@ -164,7 +164,8 @@ impl Report {
 
     fn of_echo(&self) -> Words {
         let cells = |row: Row| {
-            let ratios = row.of_echo.as_ref()?;
+            // A run that was stopped early may have no round of the echo.
+            let ratios = row.of_echo.as_ref().filter(|ratios| ratios.iter().any(Option::is_some))?;
             Some(std::iter::once(row.name().to_owned()).chain(ratios.iter().map(|r| ratio(r.as_ref()))).collect())
         };
         Words {
