@@ -89,6 +89,7 @@ impl Report {
             Land::Made { units, .. } => format!("made for the run, {} units a bucket", grouped(units as f64)),
             Land::AsIs => format!("as it was found, {zones} zones"),
         };
+        let products = grouped(*products as f64);
         let network = format!("'{}' version {version}, {made}; {products} products; asked for by {by}", plan.network);
         facts.push(("Network", network));
         facts.push(("Load", self.load()));
