@@ -12,6 +12,7 @@ pub mod domain;
 pub mod edge;
 pub mod files;
 pub mod ledger;
+pub mod load;
 pub mod planner;
 pub mod proto;
 pub mod server;

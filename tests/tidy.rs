@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("app", &["domain", "planner", "ledger", "view", "clock", "telemetry"]),
     ("edge", &["app", "domain", "proto", "telemetry"]),
     ("files", &["domain", "app", "edge", "proto"]),
+    ("load", &["domain", "edge", "proto"]),
     ("proto", &[]),
 ];
 

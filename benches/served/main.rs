@@ -4,8 +4,6 @@
 //!
 //!     cargo bench --bench served -- [--seconds 4] [--rounds 5] [--in-flight 64,256] [--connections 4] [--only redis] [--workers 2]
 
-mod echo;
-mod raw;
 #[path = "../redis_server.rs"]
 mod redis;
 
@@ -21,6 +19,7 @@ use prost::bytes::Bytes;
 use surety::clock::SystemClock;
 use surety::domain::time::Moment;
 use surety::ledger::redis::Address;
+use surety::load::{echo, raw};
 use surety::proto::v1::operations_service_client::OperationsServiceClient;
 use surety::proto::v1::promise_service_client::PromiseServiceClient;
 use surety::proto::{self, v1};
@@ -74,7 +73,7 @@ fn main() {
         Some("echo") => run(async {
             let answer = std::env::var("SURETY_BENCH_ANSWER").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
             let listener = listen().await;
-            echo::serve(listener, answer).await.expect("the echo serves");
+            echo::serve(listener, answer, std::future::pending()).await.expect("the echo serves");
         }),
         Some(role) => {
             let (store, telemetry) = surety_of(role);

@@ -135,7 +135,8 @@ fn network_value(name: &str) -> Result<MetadataValue<Ascii>, String> {
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, String> {
+/// A server's address, checked.
+pub(super) fn endpoint(url: &str) -> Result<Endpoint, String> {
     let wrong = || format!("'{url}' is not the address of a server; write http://HOST:PORT");
     let uri: http::Uri = url.parse().map_err(|_| wrong())?;
     match uri.scheme_str() {

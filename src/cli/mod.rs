@@ -17,6 +17,7 @@ pub mod forms;
 pub mod fulfil;
 pub mod history;
 pub mod input;
+pub mod load;
 pub mod marketing;
 pub mod moving;
 pub mod network;
@@ -36,6 +37,8 @@ pub mod values;
 
 #[cfg(test)]
 mod fake_tests;
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 mod season_tests;
 #[cfg(test)]
@@ -121,6 +124,11 @@ pub enum Command {
     CheckConfig(check::CheckConfigArgs),
     /// Play an orders file in virtual time, without a server, and report what could be promised
     Replay(replay::ReplayArgs),
+    /// Drive servers, measure them beside an echo, and look whether they promised too much
+    Load(load::LoadArgs),
+    /// Answer bytes to bytes: what `load --baseline echo` compares with
+    #[command(hide = true)]
+    LoadEcho(load::EchoArgs),
     /// Work every balance of a store out anew, say what differs and what mends it. With --repair, mend it
     Audit(audit::AuditArgs),
     /// Write a network with its plan, reservations and history to a file
@@ -200,6 +208,8 @@ impl Command {
             | Command::Scorecard(_)
             | Command::CheckConfig(_)
             | Command::Replay(_)
+            | Command::Load(_)
+            | Command::LoadEcho(_)
             | Command::Audit(_)
             | Command::Export(_)
             | Command::Import(_) => {}
@@ -209,7 +219,7 @@ impl Command {
     /// Whether faults are wanted as JSON.
     fn json(&self) -> bool {
         match self {
-            Command::Serve(_) | Command::Demo(_) => false,
+            Command::Serve(_) | Command::Demo(_) | Command::LoadEcho(_) => false,
             Command::Apply(args) => args.client.json,
             Command::Supply(args) => args.client.json,
             Command::Quote(args) => args.client.json,
@@ -232,6 +242,7 @@ impl Command {
             Command::Scorecard(args) => args.client.json,
             Command::CheckConfig(args) => args.json,
             Command::Replay(args) => args.json,
+            Command::Load(args) => args.client.json,
             Command::Audit(args) => args.steward.json,
             Command::Export(args) => args.steward.json,
             Command::Import(args) => args.steward.json,
@@ -258,6 +269,8 @@ fn run(command: Command, console: &mut Console<'_>) -> Result<Exit, Failure> {
         Command::Demo(args) => return demo::run(&args, console),
         Command::CheckConfig(args) => return check::run(&args, console),
         Command::Replay(args) => return replay::run(&args, console),
+        Command::Load(args) => return load::run(&args, console),
+        Command::LoadEcho(args) => return load::serve_echo(&args, console),
         _ => {}
     }
     // One call at a time: a single thread does.
@@ -294,7 +307,8 @@ pub(crate) async fn call(command: Command, console: &mut Console<'_>) -> Result<
         Command::Audit(args) => audit::run(&args, console).await,
         Command::Export(args) => moving::export(&args, console).await,
         Command::Import(args) => moving::import(&args, console).await,
-        Command::Serve(_) | Command::Demo(_) | Command::CheckConfig(_) | Command::Replay(_) => {
+        Command::Load(args) => load::load(&args, console).await,
+        Command::Serve(_) | Command::Demo(_) | Command::CheckConfig(_) | Command::Replay(_) | Command::LoadEcho(_) => {
             unreachable!("run() carries these out")
         }
     }

@@ -17,6 +17,8 @@ mod events;
 mod fulfilment;
 mod invalid;
 mod lifecycle;
+mod load;
+mod meddling;
 mod network;
 mod offers;
 mod outage;

@@ -17,7 +17,7 @@ use crate::support::*;
 const DAY: &str = "2026-11-24";
 
 /// `surety` with nothing of this machine's environment that means something to it.
-fn surety(args: &[&str]) -> Command {
+pub fn surety(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_surety"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

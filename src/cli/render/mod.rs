@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod failure;
 pub mod fulfilment;
+pub mod load;
 pub mod moving;
 pub mod offer;
 pub mod operations;

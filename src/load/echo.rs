@@ -1,4 +1,4 @@
-//! A bare tonic service that answers so many bytes to so many bytes: what tonic itself can do on this machine.
+//! A bare tonic service that answers so many bytes to any bytes: what tonic itself can do on a machine, to compare with.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -23,10 +23,12 @@ pub struct Blob {
 }
 
 /// The path of the one method.
-pub const PATH: &str = "/bench.Echo/Echo";
+pub const PATH: &str = "/surety.load.Echo/Echo";
 
-#[derive(Clone)]
+/// The service.
+#[derive(Clone, Debug)]
 pub struct Echo {
+    /// What it answers, whatever it is sent.
     pub answer: Bytes,
 }
 
@@ -55,15 +57,22 @@ impl Service<Request<Body>> for Echo {
 }
 
 impl NamedService for Echo {
-    const NAME: &'static str = "bench.Echo";
+    const NAME: &'static str = "surety.load.Echo";
 }
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, answer_bytes: usize) -> Result<(), tonic::transport::Error> {
+/// Serves answers of so many bytes until `stop` is done.
+///
+/// # Errors
+/// What broke the listener.
+pub async fn serve(
+    listener: TcpListener,
+    answer_bytes: usize,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
     let echo = Echo { answer: Bytes::from(vec![7u8; answer_bytes]) };
     Server::builder()
         .tcp_nodelay(true)
         .add_service(echo)
-        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await
 }

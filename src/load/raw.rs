@@ -4,7 +4,8 @@ use prost::bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-#[derive(Clone, Copy)]
+/// Bytes in, bytes out.
+#[derive(Clone, Copy, Debug)]
 pub struct RawCodec;
 
 impl Codec for RawCodec {
