@@ -7,12 +7,18 @@ pub enum Growth {
     Flat,
     /// As the size does.
     InStep,
+    /// As the size does up to this one.
+    InStepUpTo(f64),
+    /// By what it takes to look for things in the machine's memory in place of the processor's caches.
+    Caches,
     /// By at most so many times what the column of this place does.
     AsColumn(usize),
 }
 
 /// For caches and the machine's other work.
 const SLACK_FLAT: f64 = 3.0;
+/// A microsecond of work that looks at some twenty places becomes several.
+const SLACK_CACHES: f64 = 8.0;
 const SLACK: f64 = 1.5;
 
 /// One cost at all sizes.
@@ -77,6 +83,8 @@ pub fn print(what: &str, sizes: &[f64], columns: &[Column]) {
         let most = match may {
             Growth::Flat => SLACK_FLAT,
             Growth::InStep => sizes_grew * SLACK,
+            Growth::InStepUpTo(size) => to.min(size) / from * SLACK,
+            Growth::Caches => SLACK_CACHES,
             Growth::AsColumn(at) => columns[at].grew(sizes).map_or(1.0, |(_, _, grew, _)| grew.max(1.0)) * SLACK,
         };
         let said = if grew <= most { "as it should be" } else { "**FASTER THAN IT SHOULD**" };

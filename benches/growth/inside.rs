@@ -27,6 +27,8 @@ const LASTING: Duration = Duration::from_millis(60);
 const IN_FLIGHT: usize = 64;
 /// Lines that are asked in turn, so that large worlds are not measured on the few resources that the processor's caches hold.
 const VARIETY: usize = 4_096;
+/// As few as those caches hold, to tell their part from the rest.
+const FEW: usize = 16;
 /// Resources up to which a world has a Redis, too.
 const MOST_ON_REDIS: usize = 10_000;
 
@@ -44,7 +46,7 @@ impl Case {
         let products = world.shape.products;
         // Far apart, one after the other; the lines of one ask are different products.
         let product = |ask: usize, line: usize| (ask * 2_654_435_761 + line) % products;
-        let count = (VARIETY / lines).max(16);
+        let count = (VARIETY / lines).max(FEW);
         let ask_of = |i: usize| ask((0..lines).map(|line| sku(product(i, line))));
         let entry = |i: usize| {
             let of_line =
@@ -165,6 +167,7 @@ async fn dates(case: &Case) -> f64 {
 #[derive(Clone, Copy)]
 enum Cost {
     Quote,
+    QuoteFew,
     QuoteLate,
     Hold,
     HoldOnRedis,
@@ -176,6 +179,7 @@ impl Cost {
     fn name(self) -> &'static str {
         match self {
             Cost::Quote => "a quote",
+            Cost::QuoteFew => "a quote of few products",
             Cost::QuoteLate => "a quote, all but the last days full",
             Cost::Hold => "a hold, memory",
             Cost::HoldOnRedis => "a hold, Redis",
@@ -187,6 +191,7 @@ impl Cost {
     async fn of(self, case: &Case) -> Option<f64> {
         match self {
             Cost::Quote => Some(quotes(&case.world.memory, &case.asks).await),
+            Cost::QuoteFew => Some(quotes(&case.world.memory, &case.asks[..FEW]).await),
             Cost::QuoteLate => Some(quotes(&case.world.memory, &[ask([LATE.to_owned()].into_iter())]).await),
             Cost::Hold => Some(holds(&case.world.memory, &case.asks).await),
             Cost::HoldOnRedis => match &case.world.redis {
@@ -235,8 +240,15 @@ pub fn resources(runtime: &Runtime, rounds: usize, most: usize, with_redis: bool
         Case::new(size, &Arc::new(runtime.block_on(World::open(shape))), 1, 30)
     };
     let cases: Vec<Case> = sizes.map(case).collect();
-    let costs = [Cost::Quote, Cost::Hold, Cost::HoldOnRedis, Cost::Publish, Cost::Dates];
-    show(runtime, rounds, "resources", &cases, &costs.map(|cost| (cost, Growth::Flat)));
+    let costs = [
+        (Cost::QuoteFew, Growth::Flat),
+        (Cost::Quote, Growth::Caches),
+        (Cost::Hold, Growth::Flat),
+        (Cost::HoldOnRedis, Growth::Flat),
+        (Cost::Publish, Growth::Caches),
+        (Cost::Dates, Growth::Flat),
+    ];
+    show(runtime, rounds, "resources", &cases, &costs);
 }
 
 pub fn days(runtime: &Runtime, rounds: usize, with_redis: bool) {
@@ -247,7 +259,7 @@ pub fn days(runtime: &Runtime, rounds: usize, with_redis: bool) {
         (Cost::Hold, Growth::Flat),
         (Cost::HoldOnRedis, Growth::Flat),
         (Cost::Publish, Growth::InStep),
-        (Cost::Dates, Growth::InStep),
+        (Cost::Dates, Growth::InStepUpTo(f64::from(MAX_DATE_DAYS))),
     ];
     for (what, per_day, products) in [("days", 1, 100), ("days of quarter hours", 96, 1)] {
         let case = |days: i32| {
