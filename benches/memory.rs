@@ -3,6 +3,9 @@
 //!
 //!     cargo bench --bench memory -- [embedded]
 
+#[path = "../src/allocator.rs"]
+mod allocator;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,6 @@
 //! carries out the use case: it reads the `view`, lets the `planner` find a promise, and has the `ledger` take it. See
 //! ARCHITECTURE.md.
 
-mod allocator;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -1,3 +1,5 @@
+mod allocator;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

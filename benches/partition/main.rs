@@ -4,6 +4,8 @@
 //!
 //!     cargo bench --bench partition -- [--seconds 4] [--drivers 1,2,3] [--in-flight 256] [--batches 1,8,32,128]
 
+#[path = "../../src/allocator.rs"]
+mod allocator;
 #[path = "../redis_server.rs"]
 mod redis;
 

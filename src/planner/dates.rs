@@ -48,7 +48,7 @@ pub fn dates<A: Availability + ?Sized>(
     let mut searches: Vec<_> = Vec::with_capacity(kinds.len());
     for kind in &kinds {
         let mut search = Search::new(network, availability, &kind.ask, now);
-        let flows = search.flows();
+        let flows = search.flows(zone.start_of(end + 1));
         searches.push((kind, search, flows));
     }
     let mut found = Vec::new();

@@ -39,8 +39,8 @@ pub(super) struct Flow {
 }
 
 impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
-    /// The flows of all candidates of an ask of one line; none where they have to be played.
-    pub fn flows(&mut self) -> Option<Vec<Flow>> {
+    /// The flows of all candidates of an ask of one line, for arrivals before `end`; none where they have to be played.
+    pub fn flows(&mut self, end: Moment) -> Option<Vec<Flow>> {
         let ask = self.ask;
         let [line] = &ask.lines[..] else { return None };
         if ask.shipments == crate::domain::ask::Shipments::Split && line.quantity > 1 {
@@ -58,12 +58,12 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
                 return None;
             }
             used.append(&mut own);
-            flows.push(self.flow(part)?);
+            flows.push(self.flow(part, end)?);
         }
         Some(flows)
     }
 
-    fn flow(&mut self, part: Part) -> Option<Flow> {
+    fn flow(&mut self, part: Part, end: Moment) -> Option<Flow> {
         let source = self.source(&part);
         let site = &self.network.site(source.site).calendar;
         let steps = self.steps(&part);
@@ -114,8 +114,13 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             }
             let mut rooms: Vec<Room> = Vec::new();
             resource.up(resource.first_usable(step, ready), &self.ask.pools, |index, free| {
+                let start = resource.start(index);
+                // Nothing that is begun then arrives in time, however far the plan reaches.
+                if start >= end {
+                    return true;
+                }
                 if free >= units {
-                    let from = resource.start(index).max(self.now);
+                    let from = start.max(self.now);
                     rooms.push(Room { index, orders: (free / units).min(MAX_REMAINING), from, to: from, next: 0 });
                 }
                 false

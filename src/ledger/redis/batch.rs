@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::super::command::{AdjustSupply, Allocation, ApproveOffer, SetAllocation, SetSupply};
+use super::super::command::{AdjustSupply, Allocation, ApproveOffer, Command, SetAllocation, SetSupply};
 use super::super::record;
 use super::super::refused;
 use super::super::rules::Adjustment;
 use super::super::tally::Tallies;
-use super::super::transition::{Side, Transition};
+use super::super::transition::{self, Next, Side, Transition};
 use super::keys;
 use super::stored::{self, Token, UNNAMED};
 use crate::domain::draw::{Draw, Pool, Take};
@@ -169,6 +169,15 @@ fn to_test(takes: &[Take]) -> Vec<Want> {
 }
 
 impl Reserve {
+    /// The step of a hold; none: the command is another.
+    pub fn of_hold(command: &Command) -> Option<Reserve> {
+        let Command::Hold(hold) = command else { return None };
+        match transition::next(None, false, command, UNNAMED) {
+            Some(Next::Do(t)) => Some(Reserve::new(hold.id.clone(), Expected::New(hold.fingerprint), *t)),
+            Some(Next::Answer(_) | Next::Tell(_)) | None => None,
+        }
+    }
+
     /// The step of a transition that was worked out with [`UNNAMED`] for now.
     pub fn new(id: ReservationId, expected: Expected, transition: Transition<'_>) -> Reserve {
         let Transition { not_after, network_version, give, give_by, test, take, take_by, tallies, risk, after } =

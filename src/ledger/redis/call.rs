@@ -92,6 +92,42 @@ pub struct Caller {
     pub calls: u64,
 }
 
+/// The first eight arguments of every call.
+pub struct Head<'a> {
+    /// The instant; empty: the store's clock.
+    pub now: &'a str,
+    /// Microseconds to add to the store's clock.
+    pub shift: i64,
+    /// Where the caller's last call is remembered.
+    pub slot: &'a str,
+    /// The number of this one.
+    pub number: u64,
+    /// The newest element of the feed that is known; none: the feed is not followed.
+    pub seen: Option<&'a str>,
+    /// A number that no other call has.
+    pub mark: u64,
+    /// Entries of the feed that are kept.
+    pub kept: u64,
+    /// How long a request id is remembered after its end.
+    pub ended_for: Span,
+    /// Whether the network may be written to though it was never applied.
+    pub unapplied: bool,
+}
+
+impl Head<'_> {
+    /// Writes the keys and these arguments.
+    pub fn write(&self, keys: &Keys, more_keys: &[String], cmd: &mut Cmd) {
+        for key in keys.of_scripts() {
+            cmd.arg(key);
+        }
+        for key in more_keys {
+            cmd.arg(key);
+        }
+        cmd.arg(self.now).arg(self.shift).arg(self.slot).arg(self.number).arg(self.seen.unwrap_or("*"));
+        cmd.arg(self.mark).arg(format!("{} {}", self.kept, self.ended_for.0)).arg(u8::from(self.unapplied));
+    }
+}
+
 /// What a call comes back with.
 #[derive(Debug)]
 pub struct Reply {
@@ -235,18 +271,11 @@ impl Caller {
         for attempt in 0.. {
             let sent_at = self.clock.service();
             let (slot, number, unapplied) = (self.slot(), self.calls, self.unapplied);
-            let (own, response) = (self.keys.clone(), self.response);
-            let kept = format!("{} {}", self.kept, self.ended_for.0);
+            let (own, kept, ended_for, response) = (self.keys.clone(), self.kept, self.ended_for, self.response);
             let link = self.connected().await.map_err(|e| CallError::Refused(Arc::from(e.to_string())))?;
             let mut cmd = link.shas.call(script, keys::SHARED + more_keys.len());
-            for key in own.of_scripts() {
-                cmd.arg(key);
-            }
-            for key in more_keys {
-                cmd.arg(key);
-            }
-            cmd.arg(&now).arg(shift).arg(slot).arg(number).arg(seen.unwrap_or("*")).arg(mark).arg(kept);
-            cmd.arg(u8::from(unapplied));
+            let head = Head { now: &now, shift, slot: &slot, number, seen, mark, kept, ended_for, unapplied };
+            head.write(&own, more_keys, &mut cmd);
             arguments(&mut cmd);
             let sent = if awaited == Awaited::default() {
                 link.send(&cmd).await
@@ -311,13 +340,18 @@ async fn wait_for(link: &mut Link, call: Cmd, awaited: Awaited, response: Durati
     Ok(answer)
 }
 
-enum Answer {
+/// What a script answers.
+pub enum Answer {
+    /// It did what it was called for.
     Reply(Box<Reply>),
+    /// It gave back what one call gives back, and did nothing else.
     MoreIsDue { feed: Option<Vec<Element>>, ended: usize },
+    /// There is no such network.
     NoNetwork,
 }
 
-fn read(value: Value, mark: u64, sent: Moment) -> Result<Answer, Unreadable> {
+/// Reads what a script answered.
+pub fn read(value: Value, mark: u64, sent: Moment) -> Result<Answer, Unreadable> {
     let mut parts = reply::list(value)?.into_iter();
     let status = reply::text(reply::next(&mut parts)?)?;
     match status.as_str() {

@@ -10,6 +10,8 @@ mod following;
 mod keys;
 mod link;
 mod made;
+#[doc(hidden)]
+pub mod measured;
 mod outcome;
 mod partition;
 mod reading;
@@ -41,19 +43,17 @@ use super::command::{Command, Outcome};
 use super::feed::{Cursor, Entry, Subscriber};
 use super::observe::{LedgerObserver, Unobserved};
 use super::tally::Tallies;
-use super::transition::{self, Next};
 use super::{Ledger, LedgerError, ReservationFilter};
 use crate::clock::SystemClock;
 use crate::domain::id::{NetworkId, ReservationId};
 use crate::domain::limits::{MAX_NETWORKS, REQUEST_ID_DAYS};
 use crate::domain::reservation::Reservation;
 use crate::domain::time::{Moment, Span};
-use batch::{Expected, Reserve};
+use batch::Reserve;
 use call::Caller;
 use keys::Keys;
 use link::{Links, Role};
 use partition::{Desk, Execute, Message, Partition, Progress};
-use stored::UNNAMED;
 
 /// How often it is looked for networks that other servers made.
 const DISCOVER: Duration = Duration::from_secs(1);
@@ -447,13 +447,7 @@ impl Ledger for RedisLedger {
         let applies = matches!(command, Command::ApplyNetwork(_));
         let handle = self.partition(network, applies).await?;
         // Written out here, where every caller has a thread, and not in the partition's one task.
-        let prepared = match &command {
-            Command::Hold(hold) => match transition::next(None, false, &command, UNNAMED) {
-                Some(Next::Do(t)) => Some(Reserve::new(hold.id.clone(), Expected::New(hold.fingerprint), *t)),
-                Some(Next::Answer(_) | Next::Tell(_)) | None => None,
-            },
-            _ => None,
-        };
+        let prepared = Reserve::of_hold(&command);
         let (answer, told) = oneshot::channel();
         let message = Message::Execute(Box::new(Execute { command, prepared, give_up_at, answer }));
         // Counted before, as the task may be faster.

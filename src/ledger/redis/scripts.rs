@@ -18,7 +18,8 @@ pub enum Script {
 pub const SETTLE: &str = include_str!("lua/settle.lua");
 /// Reads what was counted, and as of which place in the feed: only exports do, so it is sent with each call too.
 pub const TALLIES: &str = include_str!("lua/tallies.lua");
-const COMMIT: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/commit.lua"));
+/// Makes a batch of steps.
+pub const COMMIT: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/commit.lua"));
 const RESHAPE: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/reshape.lua"));
 const REPAIR: &str = concat!(include_str!("lua/open.lua"), include_str!("lua/repair.lua"));
 

@@ -231,16 +231,8 @@ impl Partition {
     fn step(&mut self, work: &mut Work) -> Result<Step, Option<Outcome>> {
         match &work.command {
             Command::Hold(_) => {
-                if let Some(prepared) = work.prepared.take() {
-                    return Ok(Step::Reserve(Box::new(prepared)));
-                }
-                let Command::Hold(hold) = &work.command else { return Err(None) };
-                Ok(match transition::next(None, false, &work.command, UNNAMED) {
-                    Some(Next::Do(t)) => {
-                        Step::Reserve(Box::new(Reserve::new(hold.id.clone(), Expected::New(hold.fingerprint), *t)))
-                    }
-                    Some(Next::Answer(_) | Next::Tell(_)) | None => Step::Tick,
-                })
+                let reserve = work.prepared.take().or_else(|| Reserve::of_hold(&work.command));
+                Ok(reserve.map_or(Step::Tick, |reserve| Step::Reserve(Box::new(reserve))))
             }
             Command::Recall { id, fingerprint } => Ok(Step::Tell(id.clone(), *fingerprint)),
             Command::SetSupply(c) => Ok(Step::Set(c.clone())),
