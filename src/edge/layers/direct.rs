@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::Request;
-use tonic::server::NamedService;
 use pin_project_lite::pin_project;
+use tonic::server::NamedService;
 use tower::{Layer, Service};
 
 /// The layer. See the module.
