@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_well_known_types(true)
+        .codec_path("crate::proto::codec::SteadyCodec")
         .compile_fds(set)?;
     pbjson_build::Builder::new().register_descriptors(&encoded)?.out_dir(&out).build(&[".surety.v1"])?;
     Ok(())

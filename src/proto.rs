@@ -1,5 +1,7 @@
 //! The generated contract: messages, services, their proto-JSON form, and the descriptor set for reflection.
 
+pub mod codec;
+
 #[allow(clippy::all, missing_docs, rustdoc::all)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/surety.v1.rs"));

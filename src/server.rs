@@ -23,6 +23,7 @@ use crate::domain::time::{SECOND, Span};
 use crate::edge::from_proto;
 use crate::edge::gathering::Gathering;
 use crate::edge::layers::deadline::DeadlineLayer;
+use crate::edge::layers::direct::DirectLayer;
 use crate::edge::layers::explain::ExplainLayer;
 use crate::edge::layers::methods::Methods;
 use crate::edge::layers::shed::{ShedLayer, ShedLimits};
@@ -300,6 +301,8 @@ impl Ready {
         };
         report(Status::of(&app)).await;
 
+        let promises =
+            PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES);
         let router = Server::builder()
             .tcp_nodelay(true)
             .max_concurrent_streams(Some(MAX_STREAMS_PER_CONNECTION))
@@ -310,12 +313,11 @@ impl Ready {
             .layer(DeadlineLayer::new(Arc::clone(&methods), config.max_unary))
             .layer(StopLayer::new(methods, stop.clone()))
             .layer(ExplainLayer)
+            .layer(DirectLayer(promises.clone()))
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(|e| broken(&e))?)
             .add_service(reflection().build_v1alpha().map_err(|e| broken(&e))?)
-            .add_service(
-                PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES),
-            )
+            .add_service(promises)
             .add_service(
                 OperationsServiceServer::new(Operations(Arc::clone(&app)))
                     .max_decoding_message_size(MAX_DOCUMENT_BYTES)

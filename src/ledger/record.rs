@@ -3,6 +3,7 @@
 
 mod form;
 mod offer;
+mod write;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::domain::share::Share;
 use crate::domain::time::{Day, Moment};
 
 pub use offer::{read_offer, write_offer};
+use write::Out;
 
 use super::feed::{Change, Entry};
 use super::state::Adjustment;
@@ -31,6 +33,9 @@ pub struct Unreadable {
     /// What is wrong with it.
     pub why: String,
 }
+
+/// What most reservations need.
+const RESERVATION_BYTES: usize = 512;
 
 type Read<T> = Result<T, Unreadable>;
 
@@ -70,7 +75,9 @@ pub fn read_head(bytes: &[u8]) -> Read<NetworkHead> {
 
 /// Writes a bucket.
 pub fn write_bucket(level: &BucketLevel) -> Vec<u8> {
-    bucket_form(level).encode_to_vec()
+    let mut out = Out::with_room(32);
+    write::bucket(&mut out, level);
+    out.into_bytes()
 }
 
 /// Reads a bucket.
@@ -80,7 +87,9 @@ pub fn read_bucket(bytes: &[u8]) -> Read<BucketLevel> {
 
 /// Writes a bucket with its place, for where no key has it.
 pub fn write_placed_bucket(resource: &ResourceId, index: i32, level: &BucketLevel) -> Vec<u8> {
-    form::At { resource: text(resource.as_str()), index, level: Some(bucket_form(level)) }.encode_to_vec()
+    let mut out = Out::with_room(64);
+    write::at(&mut out, resource, index, Some(level));
+    out.into_bytes()
 }
 
 /// Reads a bucket with its place.
@@ -91,7 +100,9 @@ pub fn read_placed_bucket(bytes: &[u8]) -> Read<(ResourceId, i32, BucketLevel)> 
 
 /// Writes a reservation.
 pub fn write_reservation(r: &Reservation) -> Vec<u8> {
-    reservation_form(r).encode_to_vec()
+    let mut out = Out::with_room(RESERVATION_BYTES);
+    write::reservation(&mut out, r);
+    out.into_bytes()
 }
 
 /// Reads a reservation.
@@ -112,30 +123,25 @@ pub fn read_tally(bytes: &[u8]) -> Read<(Arc<str>, i64)> {
 
 /// Writes an entry of the feed. `reservation` gives a reservation's own record, where that was made already.
 pub fn write_entry(entry: &Entry, mut reservation: impl FnMut(&Arc<Reservation>) -> Vec<u8>) -> Vec<u8> {
-    let changes = entry.changes.iter().map(|change| {
-        let mut f = form::Change::default();
-        match change {
+    let mut out = Out::with_room(2 * RESERVATION_BYTES);
+    out.uint(1, entry.seq);
+    out.int(2, entry.at.0);
+    for change in &entry.changes {
+        out.message(3, |out| match change {
             Change::Bucket { resource, index, level } => {
-                f.bucket = Some(form::At {
-                    resource: text(resource.as_str()),
-                    index: *index,
-                    level: Some(bucket_form(level)),
-                });
+                out.message(1, |out| write::at(out, resource, *index, Some(level)));
             }
-            Change::Forgotten { resource, index } => {
-                f.forgotten = Some(form::At { resource: text(resource.as_str()), index: *index, level: None });
-            }
-            Change::Reservation(r) => f.reservation = Some(reservation(r)),
-            Change::Undone(r) => f.undone = Some(reservation(r)),
+            Change::Forgotten { resource, index } => out.message(2, |out| write::at(out, resource, *index, None)),
+            Change::Reservation(r) => out.bytes(3, &reservation(r)),
+            Change::Undone(r) => out.bytes(4, &reservation(r)),
             Change::Network { version, applied_at, .. } => {
-                f.network = Some(*version);
-                f.applied_at = Some(applied_at.0);
+                out.maybe_int(5, Some(*version));
+                out.maybe_int(6, Some(applied_at.0));
             }
-            Change::Offer(o) => f.offer = Some(offer::form_of(o)),
-        }
-        f
-    });
-    form::Entry { seq: entry.seq, at: entry.at.0, changes: changes.collect() }.encode_to_vec()
+            Change::Offer(o) => out.bytes(7, &write_offer(o)),
+        });
+    }
+    out.into_bytes()
 }
 
 /// Reads an entry of the feed; documents of networks are empty in it.
@@ -174,17 +180,9 @@ pub fn read_entry_at(bytes: &[u8]) -> Read<Moment> {
 
 /// Writes an adjustment.
 pub fn write_adjustment(a: &Adjustment) -> Vec<u8> {
-    form::Adjustment {
-        request_id: text(a.request_id.as_str()),
-        fingerprint: a.fingerprint.0.to_be_bytes().to_vec(),
-        at: a.at.0,
-        resource: text(a.resource.as_str()),
-        first: a.first,
-        levels: a.levels.iter().map(bucket_form).collect(),
-        delta: a.delta,
-        reason: text(&a.reason),
-    }
-    .encode_to_vec()
+    let mut out = Out::with_room(RESERVATION_BYTES);
+    write::adjustment(&mut out, a);
+    out.into_bytes()
 }
 
 /// Reads an adjustment.
@@ -228,21 +226,6 @@ fn pool(s: &str) -> Read<Pool> {
     }
 }
 
-fn bucket_form(level: &BucketLevel) -> form::Bucket {
-    form::Bucket {
-        set: level.set,
-        held: level.held,
-        confirmed: level.confirmed,
-        fulfilled: level.fulfilled,
-        pools: (level.pools().iter())
-            .map(|p| form::PoolLevel { pool: p.pool.to_string(), set: p.set, used: p.used, release_at: p.release_at.0 })
-            .collect(),
-        channels: (level.channels().iter())
-            .map(|c| form::ChannelLevel { channel: text(&c.channel), drawn: c.drawn, most: c.most })
-            .collect(),
-    }
-}
-
 fn bucket(f: form::Bucket) -> Read<BucketLevel> {
     let pools = (f.pools.iter())
         .map(|p| Ok(PoolLevel { pool: pool(&p.pool)?, set: p.set, used: p.used, release_at: Moment(p.release_at) }))
@@ -268,32 +251,6 @@ fn lines(f: Vec<form::Line>) -> Vec<Line> {
     f.into_iter().map(|l| Line { sku: l.sku.into(), quantity: l.quantity }).collect()
 }
 
-fn ask_form(ask: &Ask) -> form::Ask {
-    let mut f = form::Ask {
-        lines: ask.lines.iter().map(line_form).collect(),
-        service: ask.service.as_deref().map(text),
-        channel: ask.channel.as_deref().map(text),
-        offer: ask.offer.as_deref().map(text),
-        split: ask.shipments == Shipments::Split,
-        min_confidence: ask.min_confidence.map(Share::millionths),
-        ..form::Ask::default()
-    };
-    match &ask.destination {
-        Destination::Zone(zone) => f.zone = Some(text(zone)),
-        Destination::Address { country, postal_code } => {
-            f.address = Some(form::Address { country: text(country), postal_code: text(postal_code) });
-        }
-    }
-    match ask.when {
-        When::Any => {}
-        When::ByDate(day) => f.by_date = Some(day.0),
-        When::ByTime(at) => f.by_time = Some(at.0),
-        When::OnDate(day) => f.on_date = Some(day.0),
-        When::InWindow { from, to } => f.in_window = Some(form::Window { from: from.0, to: to.0 }),
-    }
-    f
-}
-
 fn ask_of(f: form::Ask) -> Read<Ask> {
     let destination = match (f.zone, f.address) {
         (Some(zone), _) => Destination::Zone(zone.into()),
@@ -317,26 +274,6 @@ fn ask_of(f: form::Ask) -> Read<Ask> {
         shipments: if f.split { Shipments::Split } else { Shipments::Together },
         min_confidence: f.min_confidence.map(Share::from_millionths),
     })
-}
-
-fn promise_form(p: &Promise) -> form::Promise {
-    let shipments = p.shipments.iter().map(|s| form::Shipment {
-        lines: s.lines.iter().map(line_form).collect(),
-        site: text(&s.site),
-        lane: text(&s.lane),
-        ships_at: s.ships_at.0,
-        arrives_by: s.arrives_by.0,
-        date: s.date.0,
-    });
-    form::Promise {
-        date: p.date.0,
-        arrives_from: p.arrives_from.0,
-        arrives_by: p.arrives_by.0,
-        ships_at: p.ships_at.0,
-        order_by: p.order_by.0,
-        shipments: shipments.collect(),
-        confidence: p.confidence.map(Share::millionths),
-    }
 }
 
 fn promise_of(f: form::Promise) -> Promise {
@@ -376,18 +313,6 @@ fn verdict_of(n: u32) -> Read<Verdict> {
     }
 }
 
-fn bottleneck_form(b: &Bottleneck) -> form::Bottleneck {
-    form::Bottleneck {
-        resource: b.resource.as_ref().map(|r| text(r.as_str())),
-        site: text(&b.site),
-        from: b.from.0,
-        to: b.to.0,
-        wanted: b.wanted,
-        available: b.available,
-        explanation: b.explanation.clone(),
-    }
-}
-
 fn bottleneck_of(f: form::Bottleneck) -> Bottleneck {
     Bottleneck {
         resource: f.resource.as_deref().map(resource),
@@ -397,20 +322,6 @@ fn bottleneck_of(f: form::Bottleneck) -> Bottleneck {
         wanted: f.wanted,
         available: f.available,
         explanation: f.explanation,
-    }
-}
-
-fn alternative_form(a: &Alternative) -> form::Alternative {
-    form::Alternative {
-        kind: match a.kind {
-            AlternativeKind::Fewer => 1,
-            AlternativeKind::Substitute => 2,
-            AlternativeKind::Split => 3,
-            AlternativeKind::Service => 4,
-        },
-        lines: a.lines.iter().map(line_form).collect(),
-        service: text(&a.service),
-        promise: Some(promise_form(&a.promise)),
     }
 }
 
@@ -427,16 +338,6 @@ fn alternative_of(f: form::Alternative) -> Read<Alternative> {
         service: f.service.into(),
         promise: promise_of(needed("alternative", "promise", f.promise)?),
     })
-}
-
-fn answer_form(a: &Answer) -> form::Answer {
-    form::Answer {
-        verdict: verdict_number(a.verdict),
-        promise: a.promise.as_deref().map(promise_form),
-        bottlenecks: a.bottlenecks.iter().map(bottleneck_form).collect(),
-        alternatives: a.alternatives.iter().map(alternative_form).collect(),
-        as_of: a.as_of.0,
-    }
 }
 
 fn answer_of(f: form::Answer) -> Read<Answer> {
@@ -470,17 +371,6 @@ fn state_of(n: u32) -> Read<State> {
     }
 }
 
-fn draw_form(d: &Draw) -> form::Draw {
-    form::Draw {
-        resource: text(d.resource.as_str()),
-        index: d.index,
-        from: d.from.0,
-        to: d.to.0,
-        pool: d.pool.to_string(),
-        units: d.units,
-    }
-}
-
 fn draw_of(f: form::Draw) -> Read<Draw> {
     Ok(Draw {
         resource: resource(&f.resource),
@@ -490,46 +380,6 @@ fn draw_of(f: form::Draw) -> Read<Draw> {
         pool: pool(&f.pool)?,
         units: f.units,
     })
-}
-
-fn reservation_form(r: &Reservation) -> form::Reservation {
-    // Until it is amended, the promise is that of the first answer; it need not be written twice.
-    let same = r.first_answer.promise.as_ref().is_some_and(|p| Arc::ptr_eq(p, &r.promise) || **p == *r.promise);
-    let amendments = r.amendments.iter().map(|a| form::Amendment {
-        request_id: a.request_id.as_ref().map(|id| text(id.as_str())).unwrap_or_default(),
-        fingerprint: a.fingerprint.0.to_be_bytes().to_vec(),
-        verdict: verdict_number(a.verdict),
-        bottlenecks: a.bottlenecks.iter().map(bottleneck_form).collect(),
-    });
-    let history = r.history.iter().map(|h| form::History {
-        at: h.at.0,
-        version: h.version,
-        state: state_number(h.state),
-        date: h.date.0,
-        what: text(&h.what),
-        reason: text(&h.reason),
-    });
-    form::Reservation {
-        id: text(r.id.as_str()),
-        state: state_number(r.state),
-        ask: Some(ask_form(&r.ask)),
-        promise: (!same).then(|| promise_form(&r.promise)),
-        draws: r.draws.iter().map(draw_form).collect(),
-        created_at: r.created_at.0,
-        expires_at: r.expires_at.0,
-        ended_at: r.ended_at.map(|m| m.0),
-        reference: text(&r.reference),
-        at_risk: r.at_risk,
-        fixed: r.fixed,
-        shipped_at: r.shipped_at.map(|m| m.0),
-        delivered_at: r.delivered_at.map(|m| m.0),
-        version: r.version,
-        first_date: r.first_date.0,
-        fingerprint: r.fingerprint.0.to_be_bytes().to_vec(),
-        first_answer: Some(answer_form(&r.first_answer)),
-        amendments: amendments.collect(),
-        history: history.collect(),
-    }
 }
 
 fn reservation_of(f: form::Reservation) -> Read<Reservation> {

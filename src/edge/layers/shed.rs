@@ -92,7 +92,12 @@ impl Drop for Permit {
 
 /// The layer. See the module.
 #[derive(Debug, Clone)]
-pub struct ShedLayer {
+pub struct ShedLayer(Arc<Shared>);
+
+/// What all clones of a layer share. A layer is cloned for every call, so that it is one count to be kept, not one for each of these:
+/// cores that count in the same place wait for each other.
+#[derive(Debug)]
+struct Shared {
     methods: Arc<Methods>,
     gates: Arc<Gates>,
     metrics: Metrics,
@@ -118,35 +123,36 @@ impl ShedLayer {
             let error = GrpcError::new(Code::ResourceExhausted, reason, message).metadata("limit", max.to_string());
             Arc::new(error.retry_after(limits.retry_after).into_status())
         };
-        Self {
+        Self(Arc::new(Shared {
             methods,
             gates,
             metrics,
             too_many_requests: refusal("TOO_MANY_REQUESTS", "requests in flight", limits.max_requests),
             too_many_streams: refusal("TOO_MANY_STREAMS", "open streams", limits.max_streams),
-        }
+        }))
     }
 
     /// What is being worked on, for health and for draining.
     pub fn load(&self) -> Load {
-        Load(self.gates.clone())
+        Load(self.0.gates.clone())
     }
 
     /// Lets a call of the method at `path` in, or says why not. Probes need no permit.
     fn admit(&self, path: &str) -> Result<Option<Permit>, Arc<Status>> {
-        let method = self.methods.find(path);
+        let Shared { methods, gates, metrics, too_many_requests, too_many_streams } = &*self.0;
+        let method = methods.find(path);
         if method.probe {
             return Ok(None);
         }
         let (gate, kind, refusal) = if method.streaming {
-            (&self.gates.streams, ShedKind::Stream, &self.too_many_streams)
+            (&gates.streams, ShedKind::Stream, too_many_streams)
         } else {
-            (&self.gates.requests, ShedKind::Request, &self.too_many_requests)
+            (&gates.requests, ShedKind::Request, too_many_requests)
         };
         if gate.enter() {
-            return Ok(Some(Permit { gates: self.gates.clone(), stream: method.streaming }));
+            return Ok(Some(Permit { gates: Arc::clone(gates), stream: method.streaming }));
         }
-        self.metrics.shed(kind);
+        metrics.shed(kind);
         Err(refusal.clone())
     }
 }
