@@ -8,6 +8,7 @@ use super::world::{Idle, World};
 use crate::book::Book;
 use crate::scenario::Scenario;
 use crate::shop::DAYS;
+use surety::domain::limits::MAX_REFUSED;
 
 /// How much more a server may have in the last third than in the second. An allocator keeps what it once had, so single bursts
 /// (a Redis that was away, after which everybody comes at once) raise the level for good, by a few MB; a record of 100 bytes that is
@@ -77,7 +78,7 @@ impl Judge<'_> {
             self.flat("redis", "memory_kb", STORE_SHARE, STORE_KB);
             for measure in self.samples.measures("redis") {
                 // Those are bounded otherwise: by offers, by starts, by what is kept.
-                let other = ["tallies", "offers", "head", "document", "feed", "kb", "keys"];
+                let other = ["tallies", "offers", "refused", "head", "document", "feed", "kb", "keys"];
                 if !other.iter().any(|other| measure.contains(other)) {
                     self.flat("redis", &measure, STORE_SHARE, STORE_ITEMS);
                 }
@@ -156,6 +157,7 @@ impl Judge<'_> {
                 "tallies" => {
                     (tallies(if of_season { offers } else { 0.0 }), "numbers by day, channel and offer, for ever")
                 }
+                "refused" => (MAX_REFUSED as f64, "holds that were refused and counted in the last ten minutes"),
                 "document" => (1.0 + self.unapplied(&mut client_of(redis), &keys, network), "the network's document"),
                 _ => (0.0, "nothing: all is over, and long enough ago to be forgotten"),
             };
