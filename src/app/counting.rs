@@ -364,8 +364,9 @@ impl App {
             }
             left.extend(adding.join_all().await.into_iter().flatten());
         }
-        refused.append(&mut left);
-        refused
+        // Those of a network that can't be reached come last the next time, so that they do not hold up all others.
+        left.append(&mut refused);
+        left
     }
 }
 
