@@ -12,6 +12,7 @@ pub mod redis;
 pub mod refused;
 pub mod rules;
 pub mod state;
+mod spread;
 pub mod stewardship;
 pub mod stored_file;
 pub mod tally;

@@ -15,6 +15,7 @@ use crate::domain::time::{Moment, Span};
 use super::audit::{self, Drift};
 use super::feed::{Cursor, Snapshot};
 use super::refused::{Digest, Refused};
+use super::spread::Spread;
 use super::transition::Side;
 
 /// An adjustment of supply that was made, so that its request can be repeated safely.
@@ -57,7 +58,7 @@ pub struct State {
     /// When the document was applied.
     applied_at: Moment,
     levels: FxHashMap<ResourceId, Levels>,
-    reservations: FxHashMap<ReservationId, Known>,
+    reservations: Spread<ReservationId, Known>,
     due: BTreeSet<(Moment, ReservationId)>,
     adjustments: FxHashMap<ReservationId, Arc<Adjustment>>,
     offers: FxHashMap<Arc<str>, Arc<ApprovedOffer>>,
