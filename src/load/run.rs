@@ -140,7 +140,9 @@ impl Run {
                 let done = round(subject, &drive, stop).await;
                 let total = done.sheet.total();
                 let (answered, p99, failures) = (done.rate(&total), total.at(0.99), total.failures());
-                let due = total.calls() as f64 / lasting.as_secs_f64();
+                // Those of the last moments may still be on their way, for as long as each may take.
+                let settled = 1.0 - limit.as_secs_f64() / lasting.as_secs_f64();
+                let due = total.calls() as f64 / lasting.as_secs_f64() * settled.max(0.0);
                 (!stop.is_cancelled()).then_some(Step { rate, due, answered, p99, failures })
             });
             searched.push(Searched { name: subject.name, found: found.await });

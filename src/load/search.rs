@@ -9,7 +9,7 @@ const WIDE_STEPS: usize = 14;
 const TRIES: usize = 2;
 /// The search ends when the rates that passed and failed are this near: below it, most machines' noise decides.
 const NEAR: f64 = 1.05;
-/// The share of the rate that must be answered within the time: the last calls are still on their way when it ends.
+/// The share of what was due that must be answered within the time: on a busy machine some calls are late.
 const REACHED: f64 = 0.97;
 
 /// What was measured at one rate.
@@ -17,7 +17,7 @@ const REACHED: f64 = 0.97;
 pub struct Step {
     /// Calls a second that were asked for.
     pub rate: f64,
-    /// Calls a second that were due in fact: by chance a few more or less, where they are not even.
+    /// Calls a second of those that were due early enough to be answered within the time, had each taken as long as it may.
     pub due: f64,
     /// Answers a second.
     pub answered: f64,

@@ -231,3 +231,24 @@ async fn stopped_it_tells_what_was_measured_until_then() {
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(told.contains("was stopped before its time") && told.contains("Nothing was oversold"), "{told}");
 }
+
+/// The server takes one call after the other, 20 ms each, so 50 a second at most on however quick a machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_search_ends_at_the_rate_that_the_server_can_do() {
+    let server = TestServer::empty().await;
+    let (meddler, address) = Meddler::before(server.address, false).await;
+    meddler.slow_down(Duration::from_millis(20)).await;
+    let words = "--find-rate --p99 100ms --rate 10 --products 1 --mix quote=1 --duration 400ms --warm-up 0s --json";
+    let output = load(format!("--target http://{address} {words}")).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let search = &report["search"][0];
+    let best = search["best"].as_f64().expect("a rate that passed");
+    // In 400 ms and the 100 ms that the last calls may take it answers 25.
+    assert!(best <= 25.0 / 0.4, "{search}");
+    let steps = search["steps"].as_array().expect("steps");
+    let failed = steps.iter().filter(|step| !step["fault"].is_null()).filter_map(|step| step["rate"].as_f64());
+    let least = failed.min_by(f64::total_cmp).expect("one that failed");
+    assert!(least > best && least / best <= 1.05, "from {best} to {least}: {search}");
+}

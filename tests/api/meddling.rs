@@ -1,4 +1,4 @@
-//! A server between callers and the real one, which can stall, and say yes where the real one says no.
+//! A server between callers and the real one, which can stall, be slow, and say yes where the real one says no.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,12 +31,14 @@ pub struct Meddler {
     stalled: Arc<Mutex<Option<Instant>>>,
     /// Whether holds that are refused are promised all the same.
     lies: bool,
+    /// How long each call takes, one after the other.
+    slow: Arc<tokio::sync::Mutex<Duration>>,
 }
 
 impl Meddler {
     /// Stands before a server; its own address.
     pub async fn before(server: SocketAddr, lies: bool) -> (Meddler, SocketAddr) {
-        let meddler = Meddler { to: channel(server).await, stalled: Arc::default(), lies };
+        let meddler = Meddler { to: channel(server).await, stalled: Arc::default(), lies, slow: Arc::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (promises, operations) = (Promises(meddler.clone()), Operations(meddler.clone()));
@@ -50,6 +52,11 @@ impl Meddler {
         *self.stalled.lock().expect("no panic") = Some(Instant::now() + lasting);
     }
 
+    /// Takes calls one after the other from now on, and so long for each.
+    pub async fn slow_down(&self, each: Duration) {
+        *self.slow.lock().await = each;
+    }
+
     async fn answer(
         self,
         path: PathAndQuery,
@@ -59,6 +66,11 @@ impl Meddler {
         if let Some(until) = stalled {
             tokio::time::sleep_until(until).await;
         }
+        let turn = self.slow.lock().await;
+        if !turn.is_zero() {
+            tokio::time::sleep(*turn).await;
+        }
+        drop(turn);
         let (lies, asked) = (self.lies && path.path().ends_with("/Quote"), request.get_ref().clone());
         let mut client = tonic::client::Grpc::new(self.to).max_decoding_message_size(1 << 28);
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
