@@ -248,7 +248,8 @@ async fn the_search_ends_at_the_rate_that_the_server_can_do() {
     // In 400 ms and the 100 ms that the last calls may take it answers 25.
     assert!(best <= 25.0 / 0.4, "{search}");
     let steps = search["steps"].as_array().expect("steps");
+    // One below it may have failed once, and passed when it was tried again.
     let failed = steps.iter().filter(|step| !step["fault"].is_null()).filter_map(|step| step["rate"].as_f64());
-    let least = failed.min_by(f64::total_cmp).expect("one that failed");
-    assert!(least > best && least / best <= 1.05, "from {best} to {least}: {search}");
+    let least = failed.filter(|rate| *rate > best).min_by(f64::total_cmp).expect("one above it that failed");
+    assert!(least / best <= 1.05, "from {best} to {least}: {search}");
 }
