@@ -8,6 +8,7 @@ use surety::app::request::{Start, SupplyLine};
 use surety::clock::ManualClock;
 use surety::domain::bucket::BucketLevel;
 use surety::domain::id::{NetworkId, ResourceId};
+use surety::domain::levels::Levels;
 use surety::domain::time::{Day, Moment, Span};
 use surety::edge::from_proto;
 use surety::ledger::Ledger;
@@ -175,7 +176,7 @@ fn aside(followed: &Views, shape: Shape) -> Arc<Views> {
     let view = followed.get(&id).expect("the network is there");
     let levels = || {
         let level = |i| (shape.first_bucket() + i, BucketLevel { set: Some(PLENTY), ..BucketLevel::default() });
-        (0..shape.days * shape.per_day).map(level).collect()
+        Levels::new((0..shape.days * shape.per_day).map(level).collect())
     };
     let planned = if shape.planned { view.network.resources() } else { &[] };
     let buckets = planned.iter().map(|resource| (resource.id.clone(), levels())).collect();

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use surety::domain::ask::Line;
-use surety::domain::bucket::{BucketLevel, Levels};
+use surety::domain::bucket::BucketLevel;
+use surety::domain::levels::Levels;
 use surety::domain::network::Network;
 use surety::domain::offer::{Advertised, Expected, Offer, ZoneShare};
 use surety::domain::time::{Day, TimeOfDay};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use surety::domain::bucket::Availability;
 use surety::domain::id::NetworkId;
+use surety::domain::levels::Levels;
 use surety::domain::network::ResourceIdx;
 use surety::domain::time::Span;
 use surety::ledger::feed::{Entry, Snapshot, Subscriber};
@@ -19,7 +20,7 @@ pub fn views() -> Arc<Views> {
     let network = Arc::new(workshop::network());
     let views = Views::new(|_, _| unreachable!("the workshop is prepared"));
     let document: Arc<[u8]> = Arc::from(*b"workshop");
-    let levels = network.resources().iter().map(|r| (r.id.clone(), buckets(1 << 40, 0))).collect();
+    let levels = network.resources().iter().map(|r| (r.id.clone(), Levels::new(buckets(1 << 40, 0)))).collect();
     views.prepare(Arc::clone(&document), network);
     let snapshot = Snapshot { network_version: 1, document, applied_at: NOW, buckets: levels, ..Snapshot::default() };
     views.reset(&NetworkId::default_network(), snapshot);

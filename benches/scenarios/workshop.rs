@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use surety::domain::ask::{Ask, Destination, Line, Shipments, When};
-use surety::domain::bucket::{BucketLevel, Bucketing, Levels};
+use surety::domain::bucket::{BucketLevel, Bucketing};
 use surety::domain::id::ReservationId;
+use surety::domain::levels::Levels;
 use surety::domain::network::*;
 use surety::domain::reservation::Fingerprint;
 use surety::domain::time::{Day, Moment, Span};

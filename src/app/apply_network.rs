@@ -122,7 +122,7 @@ fn dropped(old: &Network, new: &Network) -> Vec<ResourceId> {
 
 fn carrying(view: &NetworkView, mut dropped: Vec<ResourceId>) -> Vec<ResourceId> {
     dropped.retain(|id| {
-        let carries = |at: ResourceIdx| view.levels(at).all().iter().any(|(_, level)| level.carries_reservations());
+        let carries = |at: ResourceIdx| view.levels(at).all().any(|(_, level)| level.carries_reservations());
         view.network.find_resource(id.as_str()).is_some_and(carries)
     });
     dropped

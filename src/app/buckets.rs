@@ -47,7 +47,7 @@ impl App {
             let levels = view.levels(at);
             if resource.kind == Kind::Stock {
                 // Only receipts count: days on which nothing arrives are not listed, earlier ones with something left are.
-                let known = levels.all().iter().take_while(|(index, _)| *index < end);
+                let known = levels.all().take_while(|(index, _)| *index < end);
                 let is_left = |index, level: &BucketLevel| level.balance(resource.standing(index, today), now) != 0;
                 for (index, level) in known.filter(|(index, level)| *index >= first || is_left(*index, level)) {
                     rows.push(bucket_row(network, resource, *index, level.clone(), now));

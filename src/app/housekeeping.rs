@@ -47,7 +47,7 @@ impl App {
                 let first_kept = resource.bucketing.first_of(network.calendar_of(resource).day_of(now) - KEPT_DAYS);
                 let is_over = |index: &i32, carries: bool| *index < first_kept && !carries;
                 (resource.kind == Kind::Capacity
-                    && view.levels(at).all().iter().any(|(index, level)| is_over(index, level.carries_reservations())))
+                    && view.levels(at).all().any(|(index, level)| is_over(index, level.carries_reservations())))
                 .then(|| (resource.id.clone(), first_kept))
             })
             .collect()

@@ -136,7 +136,7 @@ fn resources_used(view: &NetworkView, from: Day, to: Day, now: Moment) -> Vec<Re
             Kind::Capacity => levels.from(first),
             Kind::Stock => levels.all(),
         };
-        of_range.iter().take_while(|(index, _)| *index < end).map(|(_, level)| level.drawn()).sum()
+        of_range.take_while(|(index, _)| *index < end).map(|(_, level)| level.drawn()).sum()
     };
     let mut used: Vec<(ResourceIdx, i64)> =
         (0..network.resources().len()).map(ResourceIdx::new).map(|at| (at, committed(at))).collect();
@@ -169,7 +169,7 @@ fn supply(view: &NetworkView, at: ResourceIdx, from: Day, to: Day, now: Moment) 
         Kind::Capacity => resource.bucketing.first_of(from),
         Kind::Stock => i32::MIN,
     };
-    let set = levels.from(first).iter().take_while(|(index, _)| *index < end);
+    let set = levels.from(first).take_while(|(index, _)| *index < end);
     let set: i64 = set.filter_map(|(_, level)| level.set).sum();
     if resource.weekly.is_none() {
         return set;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::draw::Pool;
+use super::levels::Levels;
 use super::network::{Resource, ResourceIdx};
 use super::time::{Day, MINUTE, Moment, TimeOfDay};
 
@@ -277,71 +278,6 @@ impl BucketLevel {
     /// Units that are drawn beyond the supply: what rule 24 puts at risk.
     pub fn uncovered(&self, standing: i64) -> i64 {
         (self.drawn() - self.supply(standing)).max(0)
-    }
-}
-
-/// What the ledger knows of one resource's buckets, by index, ascending. Buckets that are missing are as the standing
-/// plan has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Levels {
-    buckets: Vec<(i32, BucketLevel)>,
-}
-
-impl Levels {
-    /// No bucket known.
-    pub fn none() -> &'static Levels {
-        static NONE: Levels = Levels { buckets: Vec::new() };
-        &NONE
-    }
-
-    /// From buckets in any order.
-    pub fn new(mut buckets: Vec<(i32, BucketLevel)>) -> Levels {
-        buckets.sort_by_key(|(index, _)| *index);
-        buckets.shrink_to_fit();
-        Levels { buckets }
-    }
-
-    /// One bucket, if anything is known of it.
-    pub fn get(&self, index: i32) -> Option<&BucketLevel> {
-        self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &self.buckets[at].1)
-    }
-
-    /// One bucket, to be changed, if anything is known of it.
-    pub fn get_mut(&mut self, index: i32) -> Option<&mut BucketLevel> {
-        self.buckets.binary_search_by_key(&index, |(i, _)| *i).ok().map(|at| &mut self.buckets[at].1)
-    }
-
-    /// All that are known, to be changed.
-    pub fn all_mut(&mut self) -> impl Iterator<Item = (i32, &mut BucketLevel)> {
-        self.buckets.iter_mut().map(|(index, level)| (*index, level))
-    }
-
-    /// Replaces what is known of one bucket.
-    pub fn put(&mut self, index: i32, level: BucketLevel) {
-        match self.buckets.binary_search_by_key(&index, |(i, _)| *i) {
-            Ok(at) => self.buckets[at].1 = level,
-            Err(at) => self.buckets.insert(at, (index, level)),
-        }
-    }
-
-    /// Forgets the buckets before this one.
-    pub fn forget_before(&mut self, index: i32) {
-        self.buckets.retain(|(i, _)| *i >= index);
-    }
-
-    /// All that are known, ascending.
-    pub fn all(&self) -> &[(i32, BucketLevel)] {
-        &self.buckets
-    }
-
-    /// Those that are known from this index on, ascending.
-    pub fn from(&self, index: i32) -> &[(i32, BucketLevel)] {
-        &self.buckets[self.buckets.partition_point(|(i, _)| *i < index)..]
-    }
-
-    /// The last bucket whose supply was set, if any was.
-    pub fn last_set(&self) -> Option<i32> {
-        self.buckets.iter().rev().find(|(_, level)| level.set.is_some()).map(|(index, _)| *index)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod draw;
 pub mod faults;
 pub mod id;
 pub mod kept;
+pub mod levels;
 pub mod limits;
 pub mod network;
 pub mod offer;

@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::Pool;
 use crate::domain::id::ResourceId;
+use crate::domain::levels::Levels;
 use crate::domain::reservation::{Reservation, State as Life};
 
 use super::feed::Change;
@@ -135,7 +136,7 @@ impl Audit {
 /// can't tell, a bucket whose supply was never set is not looked at for [`BelowZero`].
 pub fn audit(holdings: &Holdings, standing: impl Fn(&ResourceId, i32) -> Option<i64>) -> Audit {
     let reservations = || holdings.reservations.iter().map(|r| &**r);
-    let levels = || holdings.snapshot.buckets.iter().map(|(resource, levels)| (resource, levels.as_slice()));
+    let levels = || holdings.snapshot.buckets.iter().map(|(resource, levels)| (resource, levels));
     let drawn = Drawn::by(reservations());
     let mut below_zero = Vec::new();
     for (resource, levels) in levels() {
@@ -168,7 +169,7 @@ pub fn audit(holdings: &Holdings, standing: impl Fn(&ResourceId, i32) -> Option<
 /// Compares buckets with reservations, which must be all there are.
 pub fn compare<'a, L>(levels: impl Fn() -> L, reservations: impl IntoIterator<Item = &'a Reservation>) -> Vec<Drift>
 where
-    L: Iterator<Item = (&'a ResourceId, &'a [(i32, BucketLevel)])>,
+    L: Iterator<Item = (&'a ResourceId, &'a Levels)>,
 {
     Drawn::by(reservations).compare(levels)
 }
@@ -259,10 +260,10 @@ impl<'a> Drawn<'a> {
     /// what was fulfilled there is no fault.
     fn beyond<'l>(
         &self,
-        levels: impl Iterator<Item = (&'l ResourceId, &'l [(i32, BucketLevel)])>,
+        levels: impl Iterator<Item = (&'l ResourceId, &'l Levels)>,
     ) -> impl Iterator<Item = (&'a ResourceId, i32, Sums<'a>)> {
         let known: FxHashSet<(&ResourceId, i32)> =
-            levels.flat_map(|(resource, levels)| levels.iter().map(move |(index, _)| (resource, *index))).collect();
+            levels.flat_map(|(resource, levels)| levels.all().map(move |(index, _)| (resource, *index))).collect();
         let beyond = self.0.iter().filter(|((resource, index), sums)| {
             (sums.held != 0 || sums.confirmed != 0) && !known.contains(&(*resource, *index))
         });
@@ -271,11 +272,11 @@ impl<'a> Drawn<'a> {
 
     fn compare<'l, L>(&self, levels: impl Fn() -> L) -> Vec<Drift>
     where
-        L: Iterator<Item = (&'l ResourceId, &'l [(i32, BucketLevel)])>,
+        L: Iterator<Item = (&'l ResourceId, &'l Levels)>,
     {
         let mut drifts = Vec::new();
         for (resource, levels) in levels() {
-            for (index, level) in levels {
+            for (index, level) in levels.all() {
                 note(&mut drifts, resource, *index, level, &self.of(resource, *index));
             }
         }

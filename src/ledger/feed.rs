@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ResourceId};
+use crate::domain::levels::Levels;
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Moment;
@@ -70,7 +71,7 @@ pub struct Snapshot {
     /// When it was applied.
     pub applied_at: Moment,
     /// Every bucket that something is known of.
-    pub buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
+    pub buckets: Vec<(ResourceId, Levels)>,
     /// Every offer.
     pub offers: Vec<Arc<ApprovedOffer>>,
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::domain::bucket::{BucketLevel, Levels};
+use crate::domain::bucket::BucketLevel;
 use crate::domain::draw::{Draw, Pool};
 use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::levels::Levels;
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{self, Fingerprint, Reservation};
 use crate::domain::time::{Moment, Span};
@@ -138,9 +139,9 @@ impl State {
     /// which are kept for that reason; none: there was nothing to drop.
     pub(super) fn forget(&mut self, resource: &ResourceId, index: i32) -> Option<Vec<i32>> {
         let levels = self.levels.get_mut(resource)?;
-        let before = &levels.all()[..levels.all().partition_point(|(i, _)| *i < index)];
-        let kept: Vec<(i32, BucketLevel)> = before.iter().filter(|(_, l)| l.carries_reservations()).cloned().collect();
-        if kept.len() == before.len() {
+        let before = || levels.all().take_while(|(i, _)| *i < index);
+        let kept: Vec<(i32, BucketLevel)> = before().filter(|(_, l)| l.carries_reservations()).cloned().collect();
+        if kept.len() == before().count() {
             return None;
         }
         levels.forget_before(index);
@@ -148,7 +149,7 @@ impl State {
         for (i, level) in kept {
             levels.put(i, level);
         }
-        if levels.all().is_empty() {
+        if levels.is_empty() {
             self.levels.remove(resource);
         }
         Some(indexes)
@@ -156,7 +157,7 @@ impl State {
 
     /// Whether live reservations draw on the resource.
     pub(super) fn carries(&self, resource: &ResourceId) -> bool {
-        self.levels(resource).all().iter().any(|(_, level)| level.carries_reservations())
+        self.levels(resource).all().any(|(_, level)| level.carries_reservations())
     }
 
     /// The reservation, if it is at hand.
@@ -326,7 +327,7 @@ impl State {
             network_version: self.network_version,
             document: Arc::clone(&self.document),
             applied_at: self.applied_at,
-            buckets: self.levels.iter().map(|(resource, l)| (resource.clone(), l.all().to_vec())).collect(),
+            buckets: self.levels.iter().map(|(resource, levels)| (resource.clone(), levels.clone())).collect(),
             offers: self.offers.values().cloned().collect(),
         }
     }
@@ -339,7 +340,7 @@ impl State {
     /// Compares every bucket with these reservations, which must be all there are. Fulfilled units are compared only where the
     /// bucket is still known, and there may be more of them than reservations are remembered.
     pub fn audit_against<'a>(&'a self, reservations: impl IntoIterator<Item = &'a Reservation>) -> Vec<Drift> {
-        audit::compare(|| self.levels.iter().map(|(resource, levels)| (resource, levels.all())), reservations)
+        audit::compare(|| self.levels.iter(), reservations)
     }
 }
 

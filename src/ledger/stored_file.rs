@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
+use crate::domain::levels::Levels;
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::time::Moment;
 
@@ -402,7 +403,7 @@ impl<R: Read> Importer<R> {
             network_version: version,
             document: document.into(),
             applied_at: Moment(applied_at),
-            buckets,
+            buckets: buckets.into_iter().map(|(resource, levels)| (resource, Levels::new(levels))).collect(),
             offers,
         };
         Ok((network, Holdings { snapshot, now: Moment(now), reservations, adjustments, tallies }))

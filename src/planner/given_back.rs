@@ -4,8 +4,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::domain::bucket::{Availability, Levels};
+use crate::domain::bucket::Availability;
 use crate::domain::draw::{Draw, Pool};
+use crate::domain::levels::Levels;
 use crate::domain::network::{Network, ResourceIdx};
 
 /// A base with some draws given back to the pools they came from. What the draws touch is read once, when this is made; all

@@ -5,9 +5,10 @@ use smallvec::SmallVec;
 
 use super::overlay::Overlay;
 use super::resolve::ResolvedAsk;
-use crate::domain::bucket::{Availability, BucketLevel, Levels};
+use crate::domain::bucket::{Availability, BucketLevel};
 use crate::domain::calendar::Calendar;
 use crate::domain::draw::Pool;
+use crate::domain::levels::Levels;
 use crate::domain::network::{Kind, Network, Resource, ResourceIdx};
 use crate::domain::time::{Day, Moment};
 
@@ -131,7 +132,7 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
             let Frame { resource, calendar, moment, today, since, standing_days, end } = frame;
             let levels = availability.levels(at);
             // A known bucket without supply gives nothing, so an upper bound of the last bucket will do.
-            let known = levels.all().last().map_or(i32::MIN, |(index, _)| index + 1);
+            let known = levels.last().map_or(i32::MIN, |index| index + 1);
             // Never before the day of the ask, so that the days near it can be counted.
             let end = known.max(end).max(resource.bucketing.first_of(calendar.day_of(now)));
             // Where the levels say all there is, walks go from one to the next.
@@ -193,7 +194,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
 
     /// The buckets that can have supply or that something is known of, from the first to before the last.
     pub fn range(&self) -> std::ops::Range<i32> {
-        let known = self.levels.all().first().map_or(i32::MAX, |(index, _)| *index);
+        let known = self.levels.first().unwrap_or(i32::MAX);
         let standing = if self.resource.weekly.is_some() { self.since } else { i32::MAX };
         known.min(standing).min(self.end)..self.end
     }
@@ -221,7 +222,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
 
     /// Visits the buckets from `from` on that can give something, until `done` says so. Those without length are passed over.
     pub fn up(&self, from: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
-        let mut known = self.levels.from(from).iter();
+        let mut known = self.levels.from(from);
         if A::IS_WHOLE || self.resource.weekly.is_none() {
             for (index, level) in known {
                 let free = self.free_in(*index, Some(level), pools);
@@ -250,9 +251,7 @@ impl<'a, A: Availability + ?Sized + 'a> Slot<'a, A> {
     /// Visits the buckets from `from` down to `floor` that can give something, until `done` says so.
     pub fn down(&self, from: i32, floor: i32, pools: &[Pool], mut done: impl FnMut(i32, i64) -> bool) {
         let from = from.min(self.end.saturating_sub(1));
-        let all = self.levels.all();
-        let upto = all.partition_point(|(i, _)| *i <= from);
-        let mut known = all[..upto].iter().rev().take_while(|(i, _)| *i >= floor).peekable();
+        let mut known = self.levels.up_to(from).rev().take_while(|(i, _)| *i >= floor).peekable();
         if self.standing_days != 0 {
             let bucketing = self.resource.bucketing;
             let since = self.since.max(floor);

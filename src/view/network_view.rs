@@ -8,8 +8,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use rustc_hash::FxHashMap;
 
-use crate::domain::bucket::{Availability, BucketLevel, Levels};
+use crate::domain::bucket::{Availability, BucketLevel};
 use crate::domain::id::ResourceId;
+use crate::domain::levels::Levels;
 use crate::domain::network::{Network, ResourceIdx};
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::time::Moment;
@@ -68,7 +69,7 @@ impl NetworkView {
         network: Option<Arc<Network>>,
         version: i64,
         document: Arc<[u8]>,
-        buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)>,
+        buckets: Vec<(ResourceId, Levels)>,
         offers: Vec<Arc<ApprovedOffer>>,
         since: Moment,
     ) -> NetworkView {
@@ -81,7 +82,7 @@ impl NetworkView {
             NetworkView { network, version, document, unreadable, cells, offers, over: OverCommitted::default() };
         for (resource, levels) in buckets {
             if let Some(at) = view.network.find_resource(resource.as_str()) {
-                view.cells[at.at()].store(Arc::new(Levels::new(levels)));
+                view.cells[at.at()].store(Arc::new(levels));
             }
         }
         view.find_over(since);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::NetworkView;
-use crate::domain::bucket::{Availability, Levels};
+use crate::domain::bucket::Availability;
+use crate::domain::levels::Levels;
 use crate::domain::network::ResourceIdx;
 
 /// A network's availability in which each resource stays as it was when it was first looked at, so that several passes over it

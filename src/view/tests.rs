@@ -6,6 +6,7 @@ use super::{NoReading, Views};
 use crate::domain::bucket::{Availability, BucketLevel, Bucketing};
 use crate::domain::faults::Fault;
 use crate::domain::id::{NetworkId, ResourceId};
+use crate::domain::levels::Levels;
 use crate::domain::network::{Kind, Network, NetworkSpec, ResourceIdx, ResourceSpec, SiteSpec, WeeklySpec};
 use crate::domain::time::{Moment, SECOND, Span};
 use crate::ledger::feed::{Change, Entry, Snapshot, Subscriber};
@@ -80,7 +81,7 @@ fn named(name: &str) -> NetworkId {
 /// What is held of `a` on day 7.
 fn snapshot(seq: u64, held: i64) -> Snapshot {
     let level = BucketLevel { set: Some(10), held, ..BucketLevel::default() };
-    let buckets = vec![(ResourceId::new("a").expect("a name"), vec![(7, level)])];
+    let buckets = vec![(ResourceId::new("a").expect("a name"), Levels::new(vec![(7, level)]))];
     Snapshot { seq, network_version: 1, document: Arc::from(*b"a"), applied_at: Moment(0), buckets, offers: Vec::new() }
 }
 
@@ -290,7 +291,7 @@ fn rule_24_over_committed_buckets_are_known_as_they_come_and_go() {
     assert_eq!(over(at(0)), []);
     // What comes in full is looked at in full.
     let level = BucketLevel { set: Some(1), confirmed: 2, ..BucketLevel::default() };
-    let buckets = vec![(ResourceId::new("a").expect("a name"), vec![(9, level)])];
+    let buckets = vec![(ResourceId::new("a").expect("a name"), Levels::new(vec![(9, level)]))];
     views.reset(&id, Snapshot { buckets, ..of(5, 30) });
     assert_eq!(over(at(0)), [((a, 9), 1)]);
     let forgotten = Change::Forgotten { resource: ResourceId::new("a").expect("a name"), index: 10 };

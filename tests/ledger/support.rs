@@ -419,7 +419,7 @@ pub struct Seen {
 impl Seen {
     pub fn of(snapshot: &Snapshot) -> Seen {
         let buckets = snapshot.buckets.iter().flat_map(|(resource, levels)| {
-            levels.iter().map(|(index, level)| ((resource.clone(), *index), level.clone()))
+            levels.all().map(|(index, level)| ((resource.clone(), *index), level.clone()))
         });
         let offers = snapshot.offers.iter().map(|o| (Arc::clone(&o.offer.id), Arc::clone(o))).collect();
         Seen { seq: snapshot.seq, network_version: snapshot.network_version, buckets: buckets.collect(), offers }

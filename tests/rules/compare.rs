@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use surety::domain::bucket::{BucketLevel, Levels};
+use surety::domain::bucket::BucketLevel;
+use surety::domain::levels::Levels;
 use surety::domain::network::Network;
 use surety::domain::time::Moment;
 use surety::planner::{self, Detail, Planned};

@@ -274,7 +274,7 @@ impl<'a> Replay<'a> {
         for at in (0..network.resources().len()).map(ResourceIdx::new) {
             let resource = network.resource(at);
             let levels = view.levels(at);
-            let drawn = || levels.all().iter().filter(|(_, level)| level.drawn() > 0);
+            let drawn = || levels.all().filter(|(_, level)| level.drawn() > 0);
             let (Some((first, _)), Some((last, _))) = (drawn().next(), drawn().next_back()) else { continue };
             let today = network.calendar_of(resource).day_of(self.app.now());
             let supply = (*first..=*last)

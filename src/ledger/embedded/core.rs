@@ -264,7 +264,7 @@ impl Partition {
         }
         let mut dropped = Vec::new();
         let mut list = |resource: &ResourceId, before: i32| {
-            let known = self.state.levels(resource).all().iter();
+            let known = self.state.levels(resource).all();
             dropped.extend(known.take_while(|(i, _)| *i < before).map(|(i, _)| (resource.clone(), *i)));
         };
         match command {

@@ -18,6 +18,7 @@ use super::link::{Link, LinkError};
 use super::{reply, scripts, stored};
 use crate::domain::bucket::BucketLevel;
 use crate::domain::id::{ReservationId, ResourceId};
+use crate::domain::levels::Levels;
 use crate::domain::offer::ApprovedOffer;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::time::{Moment, Span};
@@ -416,14 +417,12 @@ pub async fn snapshot(link: &mut Link, keys: &Keys) -> Result<(Snapshot, String)
 }
 
 /// Levels in the order of resources and indexes.
-pub fn by_resource(levels: FxHashMap<Place, BucketLevel>) -> Vec<(ResourceId, Vec<(i32, BucketLevel)>)> {
+pub fn by_resource(levels: FxHashMap<Place, BucketLevel>) -> Vec<(ResourceId, Levels)> {
     let mut by_resource: BTreeMap<ResourceId, Vec<(i32, BucketLevel)>> = BTreeMap::new();
     for ((resource, index), level) in levels {
         by_resource.entry(resource).or_default().push((index, level));
     }
-    let mut buckets: Vec<(ResourceId, Vec<(i32, BucketLevel)>)> = by_resource.into_iter().collect();
-    buckets.iter_mut().for_each(|(_, levels)| levels.sort_by_key(|(index, _)| *index));
-    buckets
+    by_resource.into_iter().map(|(resource, levels)| (resource, Levels::new(levels))).collect()
 }
 
 /// What following the feed came to.

@@ -17,7 +17,7 @@ use super::bottlenecks;
 use super::play::{Board, Order, Part, State, due, take};
 use super::spread::Group;
 use crate::domain::answer::Verdict;
-use crate::domain::bucket::Levels;
+use crate::domain::levels::Levels;
 use crate::domain::limits::{MAX_LENT_DAYS, MAX_LENT_ROUNDS, MAX_OFFER_PLANS};
 use crate::domain::network::Kind;
 use crate::domain::offer::{Offer, Shortfall};

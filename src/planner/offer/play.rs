@@ -14,8 +14,9 @@ use super::Supposed;
 use super::spread::Group;
 use crate::domain::answer::Verdict;
 use crate::domain::ask::When;
-use crate::domain::bucket::{Availability, BucketLevel, Levels};
+use crate::domain::bucket::{Availability, BucketLevel};
 use crate::domain::draw::Pool;
+use crate::domain::levels::Levels;
 use crate::domain::limits::{MAX_ADJUSTED_BUCKETS, MAX_DRAWS};
 use crate::domain::network::{Network, ResourceIdx};
 use crate::domain::offer::Advertised;
@@ -134,7 +135,7 @@ impl State {
         let lent = &mut self.lent[place];
         lent.is_read = true;
         lent.levels.get_or_insert_with(|| {
-            let all = self.levels[place].all().iter();
+            let all = self.levels[place].all();
             Levels::new(all.map(|(index, level)| (*index, with_plenty(level))).collect())
         });
     }
@@ -143,7 +144,7 @@ impl State {
     pub fn lend_anywhere(&mut self, place: usize, buckets: std::ops::Range<i32>) -> Levels {
         let before = &self.levels[place];
         let missing = buckets.filter(|index| before.get(*index).is_none()).map(|at| (at, BucketLevel::default()));
-        let mut levels = Levels::new(before.all().iter().cloned().chain(missing).collect());
+        let mut levels = Levels::new(before.all().cloned().chain(missing).collect());
         for (_, level) in levels.all_mut() {
             level.confirmed -= PLENTY;
         }
@@ -225,7 +226,7 @@ impl<'n> Board<'n> {
         let at_the_moment = AtTheMoment(&source);
         let search = Search::new(network, &at_the_moment, &all, moment);
         let levels = search.slots.iter().map(|slot| {
-            let mut known = slot.levels().all().iter().peekable();
+            let mut known = slot.levels().all().peekable();
             let mut buckets = Vec::new();
             for index in slot.range() {
                 let is_known = known.next_if(|(at, _)| *at == index).is_some();
@@ -378,7 +379,7 @@ fn suppose(network: &Network, state: &mut State, supposed: &[Supposed], moment: 
         let place = of_resource[0].0;
         let resource = network.resource(state.resources[place]);
         let today = network.calendar_of(resource).day_of(moment);
-        let mut levels: BTreeMap<i32, BucketLevel> = state.levels[place].all().iter().cloned().collect();
+        let mut levels: BTreeMap<i32, BucketLevel> = state.levels[place].all().cloned().collect();
         for same in of_resource.chunk_by(|a, b| a.1 == b.1) {
             let index = same[0].1;
             let delta = same.iter().fold(0i64, |sum, (.., delta)| sum.saturating_add(*delta));

@@ -185,7 +185,7 @@ fn each(count: u64, property: impl Fn(&mut Dice, &str, Moment) + std::panic::Ref
     }
 }
 
-type Plain<'a> = Search<'a, [crate::domain::bucket::Levels]>;
+type Plain<'a> = Search<'a, [crate::domain::levels::Levels]>;
 
 /// The same parts planned anew from `at`: do they all arrive no later?
 fn holds(world: &World, ask: &ResolvedAsk, legs: &[Leg], goal: Goal, now: Moment, at: Moment) -> bool {
@@ -333,7 +333,7 @@ fn rule_19_draws_are_covered_and_more_supply_is_never_worse() {
         let before = by(&world);
         let mut more = World::parse(text, now);
         for levels in &mut more.levels {
-            for (index, mut level) in levels.all().to_vec() {
+            for (index, mut level) in levels.all().cloned().collect::<Vec<_>>() {
                 // Where there was none, more supply would also make lead days shorter: never worse either.
                 level.set = level.set.map(|set| set + dice.below(3) as i64);
                 levels.put(index, level);

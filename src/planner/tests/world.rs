@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::domain::answer::Verdict;
 use crate::domain::ask::{Ask, Destination, Line, Shipments, When};
-use crate::domain::bucket::{BucketLevel, Bucketing, Levels};
+use crate::domain::bucket::{BucketLevel, Bucketing};
 use crate::domain::draw::{Pool, Take};
+use crate::domain::levels::Levels;
 use crate::domain::network::*;
 use crate::domain::time::{Day, Moment, Span, TimeOfDay};
 use crate::planner::{Detail, Planned, ResolvedAsk, quote, resolve};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use surety::domain::bucket::BucketLevel;
 use surety::domain::id::{NetworkId, ResourceId};
+use surety::domain::levels::Levels;
 use surety::domain::reservation::State;
 use surety::domain::time::Moment;
 use surety::ledger::LedgerError;
@@ -182,9 +183,8 @@ pub fn same_store(client: &mut Client, network: &NetworkId, model: &Model) -> Re
     let mut buckets = names(ask(&["HKEYS", &key("buckets")]));
     buckets.sort();
     let snapshot = model.state.snapshot();
-    let of_resource = |(r, levels): &(ResourceId, Vec<(i32, BucketLevel)>)| -> Vec<String> {
-        levels.iter().map(|(i, _)| format!("{r}:{i}")).collect()
-    };
+    let of_resource =
+        |(r, levels): &(ResourceId, Levels)| -> Vec<String> { levels.all().map(|(i, _)| format!("{r}:{i}")).collect() };
     let mut known: Vec<String> = snapshot.buckets.iter().flat_map(of_resource).collect();
     known.sort();
     same("stored buckets", &known, &buckets)
