@@ -37,11 +37,10 @@ impl Levels {
             let part = (!buckets.is_empty()).then(|| Part::from(buckets));
             return Levels { parts: part.into_iter().collect() };
         }
-        // Half full, so that what comes in between finds room.
-        let mut parts = SmallVec::with_capacity(buckets.len().div_ceil(PART / 2));
+        let mut parts = SmallVec::with_capacity(buckets.len().div_ceil(PART));
         let mut left = buckets.into_iter();
         while left.len() > 0 {
-            parts.push(left.by_ref().take(PART / 2).collect());
+            parts.push(left.by_ref().take(PART).collect());
         }
         Levels { parts }
     }

@@ -30,6 +30,23 @@ struct Room {
     next: usize,
 }
 
+/// What a step can take from each of its rooms on, counted from the last that is usable back until it is as much as can be: so
+/// the count for one day looks at the buckets that decide it, and not at all that come before.
+#[derive(Default)]
+struct Tail {
+    /// Of the last usable room, the one before it, and so on.
+    orders: SmallVec<[i64; 128]>,
+    /// The number of rooms that are usable; from those behind on it can take nothing.
+    end: usize,
+}
+
+impl Tail {
+    /// From a usable room on; `most` where it was not looked at any more.
+    fn from(&self, room: usize, most: i64) -> i64 {
+        self.orders.get(self.end - 1 - room).copied().unwrap_or(most)
+    }
+}
+
 /// The candidate's drawing steps, each with its buckets that have room, ascending.
 pub(super) struct Flow {
     part: Part,
@@ -220,32 +237,36 @@ impl<'a, A: Availability + ?Sized + 'a> Search<'a, A> {
         if usable != last.partition_point(|room| until.admits(room.from)) {
             return None;
         }
-        // What each step can take from a room on; beyond the usable ones nothing.
-        let mut after: SmallVec<[i64; 128]> = SmallVec::new();
-        let mut here: SmallVec<[i64; 128]> = SmallVec::new();
+        // No step takes more than comes to this.
+        let most = limit.min(MAX_REMAINING);
+        let mut after = Tail::default();
+        let mut here = Tail::default();
         for (i, stage) in flow.stages.iter().enumerate().rev() {
             let is_last = i + 1 == flow.stages.len();
             if !is_last {
                 std::mem::swap(&mut after, &mut here);
-                let reach = after.len();
-                usable = stage.partition_point(|room| room.next < reach);
+                usable = stage.partition_point(|room| room.next < after.end);
             }
-            let can = |room: &Room| if is_last { limit } else { after[room.next] };
+            let can = |room: &Room| if is_last { limit } else { after.from(room.next, most) };
             if i == 0
                 && let Some(receipts) = &flow.receipts
             {
                 let of_day = |index| self.first_stage_day(part, index);
                 return Some(with_receipts(&stage[..usable], receipts, i64::from(part.quantity), can, of_day));
             }
-            here.clear();
-            here.resize(usable, 0);
+            here.orders.clear();
+            here.end = usable;
             let mut sum = 0i64;
-            for at in (0..usable).rev() {
-                sum = (sum + stage[at].orders).min(can(&stage[at])).min(MAX_REMAINING);
-                here[at] = sum;
+            for room in stage[..usable].iter().rev() {
+                sum = (sum + room.orders).min(can(room)).min(MAX_REMAINING);
+                here.orders.push(sum);
+                // From an earlier room on it is no less, and it can't be more.
+                if sum >= most {
+                    break;
+                }
             }
         }
-        Some(here.first().copied().unwrap_or(0))
+        Some(if here.end == 0 { 0 } else { here.from(0, most) })
     }
 
     fn first_stage_day(&self, part: &Part, index: i32) -> i32 {
