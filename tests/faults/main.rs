@@ -4,6 +4,10 @@
 //!
 //! Every scenario prints its seed. The dice of the faults and of the clients are thrown again with it, though the machine's own
 //! timing is not. For long runs: `ROUNDS=... SECONDS_PER_SCENARIO=... SEED=... cargo test --test faults -- --nocapture`.
+//!
+//! `SURETY_TEST_PROGRAM` is the program that is run in place of the one that was built with the tests. `SURETY_TEST_EARLIER_PROGRAM` is
+//! that of an earlier version, for `two_versions` alone: `tests/two-versions` builds one from the history and runs that scenario, with
+//! the same variables.
 
 mod away;
 mod book;
@@ -24,6 +28,7 @@ mod service;
 mod shop;
 mod single;
 mod soak;
+mod two_versions;
 mod versions;
 
 #[path = "../redis_world/mod.rs"]

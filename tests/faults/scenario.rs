@@ -17,7 +17,7 @@ use crate::clients::{Load, request};
 use crate::dice::{Dice, setting};
 use crate::follower::follow;
 use crate::pace::Paced;
-use crate::service::{Service, end_of};
+use crate::service::{Program, Service, end_of};
 use crate::shop;
 
 /// Clients of all networks together.
@@ -77,8 +77,14 @@ impl Scenario {
     /// Starts a server of the service. `more`: further options.
     #[track_caller]
     pub fn service(&self, name: &str, store: &str, more: &[&str]) -> Service {
+        self.service_of(Program::this(), name, store, more)
+    }
+
+    /// Starts a server of another program.
+    #[track_caller]
+    pub fn service_of(&self, program: Program, name: &str, store: &str, more: &[&str]) -> Service {
         let _channels = self.runtime.enter();
-        Service::start(self.dir.path(), name, store, more)
+        Service::start(program, self.dir.path(), name, store, more)
     }
 
     /// Has the servers take up networks and their stock.

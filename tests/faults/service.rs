@@ -17,28 +17,52 @@ use crate::redis_world::{Port, Process};
 /// How long a service may take to come up once its store is there, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `surety` with nothing of this machine's environment that means something to it: the program that was built with the tests, or
-/// the one that `SURETY_TEST_PROGRAM` names, such as that of a release.
-pub fn surety(args: &[&str]) -> Command {
-    let named = std::env::var_os("SURETY_TEST_PROGRAM").filter(|path| !path.is_empty());
-    let mut command = Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_surety").into()));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("SURETY_") || text.starts_with("OTEL_") {
-            command.env_remove(&name);
-        }
+/// A `surety` that is run, with nothing of this machine's environment that means something to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program(PathBuf);
+
+impl Program {
+    /// The program that was built with the tests, or the one that `SURETY_TEST_PROGRAM` names, such as that of a release.
+    pub fn this() -> Program {
+        Program(named("SURETY_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_surety").into()))
     }
-    command.args(args).stdin(Stdio::null());
-    command
+
+    /// One of an earlier version. What came into the options since is not for it.
+    #[track_caller]
+    pub fn earlier() -> Program {
+        let told = "SURETY_TEST_EARLIER_PROGRAM names no program of an earlier version: tests/two-versions builds one";
+        Program(named("SURETY_TEST_EARLIER_PROGRAM").expect(told))
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.0);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("SURETY_") || text.starts_with("OTEL_") {
+                command.env_remove(&name);
+            }
+        }
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap_or_else(|e| panic!("{:?} does not run: {e}", self.0))
+    }
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 pub fn run(args: &[&str]) -> Output {
-    surety(args).output().expect("the program runs")
+    Program::this().run(args)
 }
 
 /// One instance.
 pub struct Service {
     pub name: String,
+    program: Mutex<Program>,
     port: Port,
     args: Vec<String>,
     dir: PathBuf,
@@ -49,14 +73,15 @@ pub struct Service {
 impl Service {
     /// Starts one on a store and waits until it listens. Needs a runtime, for its clients' channel.
     #[track_caller]
-    pub fn start(dir: &Path, name: &str, store: &str, more: &[&str]) -> Service {
+    pub fn start(program: Program, dir: &Path, name: &str, store: &str, more: &[&str]) -> Service {
         let port = Port::reserve();
         let listen = port.address().to_string();
         let args = ["serve", "--listen", &listen, "--store", store, "--threads", "2", "--stop-notice", "0s"];
         let args: Vec<String> = args.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
         let channel = Mutex::new(connection(port.address()));
-        let process = Mutex::new(begin(&args, dir, name));
-        let service = Service { name: name.to_owned(), port, args, dir: dir.to_owned(), process, channel };
+        let process = Mutex::new(begin(&program, &args, dir, name));
+        let (name, program, dir) = (name.to_owned(), Mutex::new(program), dir.to_owned());
+        let service = Service { name, program, port, args, dir, process, channel };
         service.wait_until_it_listens();
         service
     }
@@ -87,9 +112,23 @@ impl Service {
         {
             let mut process = self.process();
             process.kill();
-            *process = begin(&self.args, &self.dir, &self.name);
+            *process = begin(&self.program(), &self.args, &self.dir, &self.name);
         }
         self.wait_until_it_listens();
+    }
+
+    /// Ends it as an upgrade does, and has another program take its place.
+    #[track_caller]
+    pub fn replace(&self, program: &Program) {
+        let status = self.terminate();
+        assert!(status.success(), "{} ended with {status}:\n{}", self.name, end_of(&self.log()));
+        program.clone_into(&mut self.program.lock().unwrap_or_else(PoisonError::into_inner));
+        self.restart();
+    }
+
+    /// Which program it is now.
+    pub fn program(&self) -> Program {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// SIGSTOP.
@@ -153,7 +192,7 @@ impl Service {
             let mut process = self.process();
             if process.ended().is_some() {
                 std::thread::sleep(Duration::from_millis(100));
-                *process = begin(&self.args, &self.dir, &self.name);
+                *process = begin(&self.program(), &self.args, &self.dir, &self.name);
             }
             drop(process);
             assert!(begun.elapsed() < PATIENCE, "{} does not start:\n{}", self.name, end_of(&self.log()));
@@ -169,9 +208,9 @@ pub fn connection(address: SocketAddr) -> Channel {
     endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
 }
 
-fn begin(args: &[String], dir: &Path, name: &str) -> Process {
+fn begin(program: &Program, args: &[String], dir: &Path, name: &str) -> Process {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut command = surety(&args);
+    let mut command = program.command(&args);
     let out = File::create(dir.join(format!("{name}.out"))).expect("a file");
     let log = dir.join(format!("{name}.log"));
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");

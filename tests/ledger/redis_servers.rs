@@ -88,32 +88,37 @@ async fn the_documented_rules_of_access_are_enough_and_a_wrong_password_is_not_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rule_19_where_a_right_is_missing_a_step_is_not_half_made() {
     let Some(flavour) = Flavour::Redis.or_skip() else { return };
-    let mut rules = documented_rules(flavour);
-    rules.retain(|rule| rule != "+hincrby");
-    let access = Access::User { name: "surety".into(), password: "hunter2".into(), rules };
-    let server = Server::start(flavour, Options { access, ..Options::default() });
-    let ledger = open(&server.url()).await.expect("it lets the service in");
-    let network = NetworkId::new("used").expect("a name");
-    for command in [crate::support::network(0, "one", &[]), supply("slot", 0, &[5, 5])] {
-        ledger.execute(&network, command, None).await.expect("nothing is counted in it");
-    }
-    let refused = ledger.execute(&network, hold("x", &[("slot", 0, 1)]), None).await.expect_err("it can't be counted");
-    assert!(refused.to_string().contains("can't run this command"), "{refused}");
-    server.cli(&["ACL", "SETUSER", "surety", "+hincrby"]);
-    let begun = Instant::now();
-    let again = loop {
-        match ledger.execute(&network, Command::Tick, None).await {
-            Err(LedgerError::Unavailable(_)) if begun.elapsed() < Duration::from_secs(10) => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            other => break other,
+    // The second came with refusals that are counted once: a user whose rights are those of an earlier version lacks it.
+    for (right, command) in [("+hincrby", hold("x", &[("slot", 0, 1)])), ("+zscore", count_once(7, &[("lost\tx", 1)]))]
+    {
+        let mut rules = documented_rules(flavour);
+        rules.retain(|rule| rule != right);
+        let access = Access::User { name: "surety".into(), password: "hunter2".into(), rules };
+        let server = Server::start(flavour, Options { access, ..Options::default() });
+        let ledger = open(&server.url()).await.expect("it lets the service in");
+        let network = NetworkId::new("used").expect("a name");
+        for command in [crate::support::network(0, "one", &[]), supply("slot", 0, &[5, 5])] {
+            ledger.execute(&network, command, None).await.expect("nothing is counted in it");
         }
-    };
-    again.expect("it serves again");
-    let all = ledger.read_all(&network).await.expect("it answers").expect("it is there");
-    assert!(all.reservations.is_empty() && all.tallies.is_empty(), "{all:?}");
-    assert!(all.snapshot.buckets.iter().flat_map(|(_, levels)| levels).all(|(_, level)| level.drawn() == 0), "{all:?}");
-    ledger.close().await;
+        let refused = ledger.execute(&network, command, None).await.expect_err("it can't be counted");
+        assert!(refused.to_string().contains("can't run this command"), "{refused}");
+        server.cli(&["ACL", "SETUSER", "surety", right]);
+        let begun = Instant::now();
+        let again = loop {
+            match ledger.execute(&network, Command::Tick, None).await {
+                Err(LedgerError::Unavailable(_)) if begun.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                other => break other,
+            }
+        };
+        again.expect("it serves again");
+        let all = ledger.read_all(&network).await.expect("it answers").expect("it is there");
+        assert!(all.reservations.is_empty() && all.tallies.is_empty(), "{right}: {all:?}");
+        let mut levels = all.snapshot.buckets.iter().flat_map(|(_, levels)| levels);
+        assert!(levels.all(|(_, level)| level.drawn() == 0), "{right}: {all:?}");
+        ledger.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,6 +274,68 @@ async fn a_gap_in_the_feed_leads_to_a_full_read() {
     assert!(matches!(outcome, Outcome::Done));
     assert_eq!(follower.of(&network).seq, 77);
     assert!(follower.void.lock().expect("no test panics with it").1 >= 1);
+}
+
+/// Servers of the first version that wrote this layout know of no step that counts a refusal once. They read a network in full, and
+/// tell nobody what else happened beside it, where they meet what they do not know; so the feed has it as what they do know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn refusals_are_in_the_feed_as_what_earlier_servers_of_this_layout_read() {
+    let Some(flavour) = Flavour::Redis.or_skip() else { return };
+    let database = own_database(flavour);
+    let (one, other) = (open(&database.url()).await.expect("it opens"), open(&database.url()).await.expect("it opens"));
+    let network = NetworkId::new("fed").expect("a name");
+    let follower = Arc::new(Follower::default());
+    other.subscribe(follower.clone()).await.expect("it can be followed");
+    for command in [crate::support::network(0, "one", &[]), supply("slot", 0, &[1_000])] {
+        one.execute(&network, command, None).await.expect("it answers");
+    }
+    const HOLDS: u64 = 40;
+    let digest = |n: u64| u64::from_be_bytes(*b"refusal0") + n;
+    let mut made = tokio::task::JoinSet::new();
+    for n in 0..HOLDS {
+        let tallies = [("score\tno", 1), ("lost\tvan", 3)];
+        // Each is refused twice, among holds that are made, so that calls of Redis have both.
+        let commands = [
+            count_once(digest(n), &tallies),
+            hold(&format!("x{n}"), &[("slot", 0, 1)]),
+            count_once(digest(n), &tallies),
+            Command::Count(vec![("score\tyes".into(), 1)]),
+        ];
+        for command in commands {
+            let (one, network) = (Arc::clone(&one), network.clone());
+            made.spawn(async move { one.execute(&network, command, None).await.expect("it answers") });
+        }
+    }
+    made.join_all().await;
+    let patience = Instant::now() + Duration::from_secs(10);
+    while follower.of(&network).level("slot", 0).held != HOLDS as i64 {
+        assert!(Instant::now() < patience, "what was held beside refusals is not followed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    follower.assert_nothing_wrong();
+    let tallies = one.tallies(&network, "").await.expect("they are there");
+    for (name, sum) in [("score\tno", 1), ("lost\tvan", 3), ("score\tyes", 1)] {
+        let found = tallies.iter().find(|(found, _)| **found == *name).map(|(_, sum)| *sum);
+        assert_eq!(found, Some(sum * HOLDS as i64), "{name}");
+    }
+    // The plan of a call is in the feed, and with it the digest of each refusal as it was sent.
+    let mixed = "
+        local plans, mixed = 0, 0
+        for _, element in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+          for i = 1, #element[2], 2 do
+            if element[2][i] == 'c' and string.find(element[2][i + 1], 'C') then mixed = mixed + 1 end
+            if element[2][i] == 'p' and string.find(element[2][i + 1], 'refusal', 1, true) then plans = plans + 1 end
+          end
+        end
+        return plans .. ' of ' .. (mixed > 0 and 'some' or 'none')";
+    let found = database.cli(&["EVAL", mixed, "1", "{surety:fed}:feed"]);
+    assert_eq!(
+        found,
+        crate::redis_world::Value::Bulk(b"0 of some".to_vec()),
+        "plans with a digest, of calls that counted"
+    );
+    one.close().await;
+    other.close().await;
 }
 
 /// What a reader of one service sees is known to be as of an instant of the service's own clock, however wrong the store's is.

@@ -10,7 +10,7 @@ mod collector;
 mod judge;
 mod librarian;
 mod samples;
-mod season;
+pub mod season;
 mod settings;
 mod watchers;
 mod world;

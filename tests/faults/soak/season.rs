@@ -40,9 +40,9 @@ pub fn document(horizon: i32) -> Network {
 /// A server's three faces.
 #[derive(Clone)]
 pub struct Counter {
-    promises: PromiseServiceClient<Connection>,
-    operations: OperationsServiceClient<Connection>,
-    offers: OfferServiceClient<Connection>,
+    pub promises: PromiseServiceClient<Connection>,
+    pub operations: OperationsServiceClient<Connection>,
+    pub offers: OfferServiceClient<Connection>,
 }
 
 impl Counter {

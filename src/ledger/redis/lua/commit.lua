@@ -25,7 +25,8 @@
 --       7 an offer is closed: 2-byte name of its pool, count; each: bucket. Texts: its id, the 44 bytes it is expected to begin with,
 --         its new value but for stamp and mark.
 --       8 something is counted: count; each: 4-byte name, 8-byte number.
---       9 a refused request is counted, unless it was before: the 8 bytes of its digest, and as of 8.
+--       9 a refused request is counted, unless it was before: the 8 bytes of its digest, and as of 8. The feed has it as 8 or, where
+--         it was counted before, as 5: servers of this layout that came before it read those.
 -- Returns {'done', at, first, last, version, due, codes, before, extras, feed}
 --       codes: a letter a step: A it was made, and is entry first, first + 1, ... of the feed; O there was nothing to change;
 --       C a refusal was counted;
@@ -87,15 +88,25 @@ end
 
 -- Refused requests that are counted by this batch.
 local refused = {}
+-- The plan as the feed has it, up to `fed_to`.
+local fed, fed_to = {}, 1
+
+local function is_counted(request)
+  if refused[request] then return true end
+  local before = redis.call('ZSCORE', KEYS[11], request)
+  return before and tonumber(before) > now - REFUSED_FOR
+end
 
 local function count_once()
-  local request, count, n, by
-  request, count, pos = unbin('>c8I4', plan, pos)
+  local kept, request, count, n, by = string.sub(plan, fed_to, pos - 2), nil, nil, nil, nil
+  request, pos = unbin('>c8', plan, pos)
+  local counts = pos
+  count, pos = unbin('>I4', plan, pos)
   local begin = pos
   pos = pos + 12 * count
-  if refused[request] then return 'O' end
-  local before = redis.call('ZSCORE', KEYS[11], request)
-  if before and tonumber(before) > now - REFUSED_FOR then return 'O' end
+  local again = is_counted(request)
+  fed[#fed + 1], fed[#fed + 2], fed_to = kept, again and '\5' or '\8' .. string.sub(plan, counts, pos - 1), pos
+  if again then return 'O' end
   refused[request] = true
   for _ = 1, count do
     n, by, begin = unbin('>I4l', plan, begin)
@@ -537,6 +548,7 @@ end
 local first, before = number(seq + 1), ''
 if made > 0 then
   before = row(raw, buckets)
+  plan = table.concat(fed) .. string.sub(plan, fed_to)
   append(made, done, 'k', 'c', 'f', table.concat(ARGV, '\n', 14, 13 + buckets), 'o', ARGV[13], 'p', plan, 'c', codes, 'l', before,
     'd', table.concat(data))
 elseif steps > 0 then
