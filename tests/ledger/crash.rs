@@ -2,8 +2,8 @@
 //! without warning, opens the directory again, and holds the ledger to every word. `ROUNDS=... SEED=...` for longer runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
@@ -27,7 +27,10 @@ const RUN: &str = "SURETY_CRASH_TEST_RUN";
 const PATIENT: &str = "SURETY_CRASH_TEST_PATIENT";
 
 fn open(dir: &Path) -> Result<Arc<EmbeddedLedger>, OpenError> {
-    EmbeddedLedger::open(EmbeddedConfig::new(dir), Arc::new(SystemClock::new()))
+    // So little log that the tables follow it again and again while a child works; but a log that grows fills the disk.
+    let log_bytes = if std::env::var(PATIENT).is_ok() { 64 << 20 } else { 100_000 };
+    let config = EmbeddedConfig { log_bytes, ..EmbeddedConfig::new(dir) };
+    EmbeddedLedger::open(config, Arc::new(SystemClock::new()))
 }
 
 fn default() -> NetworkId {
@@ -214,28 +217,36 @@ impl Acknowledged {
     }
 }
 
-/// The journal that is written to.
-fn journal(dir: &Path) -> PathBuf {
-    let mut journals: Vec<PathBuf> = fs::read_dir(dir.join("store"))
-        .expect("the store is there")
+/// The newest of the files in a directory that have numbers for names.
+fn newest(dir: &Path, extension: &str) -> PathBuf {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)
+        .expect("it is there")
         .map(|file| file.expect("it can be listed").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "jnl"))
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
         .collect();
-    journals.sort_by_key(|path| path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok()));
-    journals.pop().expect("there is a journal")
+    files.sort_by_key(|path| path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok()));
+    files.pop().expect("there is one")
 }
 
-/// The journal's content, without the zeros behind it.
-fn content(journal: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    File::open(journal).and_then(|mut f| f.read_to_end(&mut bytes)).expect("it can be read");
-    while bytes.ends_with(&[0; 1024]) {
-        bytes.truncate(bytes.len() - 1024);
+/// The newest file of the log.
+fn log(dir: &Path) -> PathBuf {
+    newest(&dir.join("log"), "log")
+}
+
+/// Where its last batch ends: a file that is used again has batches of before behind it.
+fn end_of_log(log: &Path) -> (Vec<u8>, usize) {
+    let bytes = fs::read(log).expect("it can be read");
+    let number = |at: usize| bytes.get(at + 12..at + 20).map(|b| u64::from_le_bytes(b.try_into().expect("8 bytes")));
+    let first = log.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok()).expect("a number");
+    let (mut end, mut next) = (0, first);
+    while number(end) == Some(next) {
+        let len = u32::from_le_bytes(bytes[end..end + 4].try_into().expect("4 bytes")) as usize;
+        if end + 20 + len > bytes.len() {
+            break; // torn by the kill itself
+        }
+        (end, next) = (end + 20 + len, next + 1);
     }
-    while bytes.last() == Some(&0) {
-        bytes.pop();
-    }
-    bytes
+    (bytes, end)
 }
 
 fn write_at(path: &Path, at: u64, bytes: &[u8]) {
@@ -245,19 +256,19 @@ fn write_at(path: &Path, at: u64, bytes: &[u8]) {
 
 /// Leaves behind the content what a write that was cut off might have.
 fn tear(dir: &Path, dice: &mut Dice) {
-    let journal = journal(dir);
-    let whole = content(&journal);
+    let log = log(dir);
+    let (bytes, end) = end_of_log(&log);
     let mut torn: Vec<u8> = match dice.below(3) {
         0 => (0..dice.range(1, 400)).map(|_| dice.next() as u8).collect(),
         // The beginning of a batch that was true once.
-        _ => whole[..dice.range(1, 200.min(whole.len() as i64)) as usize].to_vec(),
+        _ => bytes[..dice.range(1, 200.min(end as i64).max(2)) as usize % (bytes.len() + 1)].to_vec(),
     };
     if dice.once_in(2) && torn.len() > 20 {
         // A page in the middle of it never reached the disk.
         let middle = torn.len() / 2;
         torn[middle - 8..middle].fill(0);
     }
-    write_at(&journal, whole.len() as u64, &torn);
+    write_at(&log, end as u64, &torn);
 }
 
 #[tokio::test]
@@ -294,7 +305,7 @@ async fn rule_23_what_was_acknowledged_survives_kill_9_at_any_instant() {
 async fn rule_23_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory for the test");
     prepare(dir.path()).await;
-    // The journal can grow to 512 KiB; then every write fails, as on a full disk.
+    // No file can grow beyond 512 KiB; then writes fail, as on a full disk.
     let mut child = begin(dir.path(), 0, Some(1_024));
     let mut acknowledged = Acknowledged::default();
     let mut failed = 0;
@@ -326,7 +337,7 @@ async fn a_second_process_is_kept_out_of_the_directory() {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_not_opened_as_though_nothing_were_lost() {
+async fn a_damaged_log_is_not_opened_as_though_nothing_were_lost() {
     let dir = tempfile::tempdir().expect("a directory for the test");
     prepare(dir.path()).await;
     let ledger = open(dir.path()).expect("it opens");
@@ -335,16 +346,106 @@ async fn a_damaged_journal_is_not_opened_as_though_nothing_were_lost() {
     }
     ledger.close().await;
     drop(ledger);
-    let journal = journal(dir.path());
-    let whole = content(&journal);
-    let at = whole.len() / 2;
-    write_at(&journal, at as u64, &[!whole[at]]);
+    let log = log(dir.path());
+    let (whole, end) = end_of_log(&log);
+    write_at(&log, (end / 2) as u64, &[!whole[end / 2]]);
+    let damaged = || match open(dir.path()) {
+        Err(OpenError::Damaged(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    let what = damaged();
+    assert!(what.contains("is damaged at byte"), "{what}");
+    write_at(&log, (end / 2) as u64, &[whole[end / 2]]);
+    open(dir.path()).expect("as it was").close().await;
+    let (folder, aside) = (dir.path().join("log"), dir.path().join("aside"));
+    fs::rename(&folder, &aside).expect("it can be moved");
+    let what = damaged();
+    assert!(what.contains("log is gone, and a ledger was kept there"), "{what}");
+    fs::rename(&aside, &folder).expect("it can be moved");
+    open(dir.path()).expect("as it was");
+}
+
+/// Lays a ledger's store out as versions did that had no log: all of it in fjall, the newest in its journal.
+async fn older(dir: &Path, holds: usize) {
+    use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode};
+    use surety::ledger::embedded::store::{MemoryStore, Space, Store};
+    let memory = Arc::new(MemoryStore::default());
+    let on = Box::new(Arc::clone(&memory));
+    let ledger = EmbeddedLedger::on(on, EmbeddedConfig::new(""), Arc::new(SystemClock::new())).expect("it opens");
+    ledger.execute(&default(), network(0, "one", &[]), None).await.expect("it is applied");
+    ledger.execute(&default(), supply("slot", 0, &[1_000, 1_000]), None).await.expect("it is set");
+    for i in 0..holds {
+        ledger.execute(&default(), hold(&format!("r{i}"), &[("slot", 1, 1)]), None).await.expect("it is held");
+    }
+    ledger.close().await;
+    let store = Database::builder(dir.join("store")).journal_compression(CompressionType::None);
+    let store = store.open().expect("it opens");
+    for space in Space::ALL {
+        let keys = store.keyspace(space.name(), KeyspaceCreateOptions::default).expect("it is made");
+        let mut pairs = Vec::new();
+        let all = memory.scan(space, &[], &[u8::MAX], &mut |key, value| {
+            pairs.push((key.to_vec(), value.to_vec()));
+            std::ops::ControlFlow::Continue(())
+        });
+        all.expect("it answers");
+        for (i, (key, mut value)) in pairs.into_iter().enumerate() {
+            if key == b"format" {
+                value = 2u32.to_be_bytes().to_vec();
+            }
+            let mut batch = store.batch().durability(Some(PersistMode::SyncAll));
+            batch.insert(&keys, key, value);
+            batch.commit().expect("it is written");
+            if space == Space::Reservations && i == holds / 2 {
+                // Some of it is in tables already.
+                keys.rotate_memtable_and_wait().expect("it is written");
+            }
+        }
+    }
+    fs::write(dir.join("lock"), b"made\n").expect("it can be written");
+}
+
+/// The journal of such a store, and where what is in it ends.
+fn journal(dir: &Path) -> (PathBuf, Vec<u8>) {
+    let journal = newest(&dir.join("store"), "jnl");
+    let mut bytes = fs::read(&journal).expect("it can be read");
+    let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    (journal, bytes)
+}
+
+#[tokio::test]
+async fn rule_23_a_ledger_from_before_there_was_a_log_is_opened_with_all_that_it_has() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    older(dir.path(), 40).await;
+    // A write that was under way when the older version ended.
+    let (path, bytes) = journal(dir.path());
+    write_at(&path, bytes.len() as u64, &bytes[..30]);
+    for _ in 0..3 {
+        let ledger = open(dir.path()).expect("it opens, and again");
+        assert_eq!(everything(&ledger, &ReservationFilter::default()).await.len(), 40);
+        assert_eq!(ledger.audit(&default()).await.expect("it answers"), []);
+        let held = ledger.execute(&default(), hold("r7", &[("slot", 1, 1)]), None).await.expect("it answers");
+        assert!(matches!(held, Outcome::Reservation { .. }), "{held:?}");
+        ledger.close().await;
+    }
+    assert_eq!(fs::read(dir.path().join("lock")).expect("it can be read"), b"made\nlog\n");
+}
+
+#[tokio::test]
+async fn a_damaged_journal_from_before_there_was_a_log_is_not_opened() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    older(dir.path(), 20).await;
+    let (path, bytes) = journal(dir.path());
+    let middle = bytes.len() / 2;
+    write_at(&path, middle as u64, &[!bytes[middle]]);
     match open(dir.path()) {
         Err(OpenError::Damaged(what)) => assert!(what.contains("is damaged at byte"), "{what}"),
         other => panic!("{other:?}"),
     }
-    write_at(&journal, at as u64, &[whole[at]]);
-    open(dir.path()).expect("as it was");
+    write_at(&path, middle as u64, &[bytes[middle]]);
+    let ledger = open(dir.path()).expect("as it was");
+    assert_eq!(everything(&ledger, &ReservationFilter::default()).await.len(), 20);
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -375,7 +476,7 @@ async fn a_ledger_of_an_older_layout_is_opened_and_kept_from_who_only_knows_that
     store.commit(batch).expect("it is written");
     let opened = EmbeddedLedger::on(Box::new(store.clone()), EmbeddedConfig::new(""), Arc::new(SystemClock::new()));
     opened.expect("it is older").close().await;
-    assert_eq!(store.get(Space::Meta, b"format"), Ok(Some(2u32.to_be_bytes().to_vec())));
+    assert_eq!(store.get(Space::Meta, b"format"), Ok(Some(3u32.to_be_bytes().to_vec())));
 }
 
 #[tokio::test]
@@ -387,5 +488,5 @@ async fn a_ledger_of_a_newer_version_is_not_opened() {
     store.commit(batch).expect("it is written");
     let opened = EmbeddedLedger::on(Box::new(store), EmbeddedConfig::new(""), Arc::new(SystemClock::new()));
     let refused = opened.expect_err("it is newer").to_string();
-    assert!(refused.contains("has layout 7, this version knows layouts up to 2"), "{refused}");
+    assert!(refused.contains("has layout 7, this version knows layouts up to 3"), "{refused}");
 }

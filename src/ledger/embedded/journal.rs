@@ -1,9 +1,9 @@
-//! Looks over the store's journals before it is opened. fjall ends reading a journal at the first thing it can't read and drops
+//! Looks over the journals of a store of an older layout, which has no log, before it is opened. fjall ends reading a journal at the first thing it can't read and drops
 //! the rest, or, where a page of the last write never reached the disk, does not open at all. Here is known what it can't
 //! know: one batch is under way at a time, so only the last can be torn. A torn last batch was never acknowledged and is cut
 //! off; anything else is damage, and must not be opened as though nothing had been lost.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,10 +31,7 @@ pub enum Fault {
 }
 
 /// Checks all journals of a store and cuts a torn last batch off the newest. The bytes that were cut, if any.
-///
-/// `rewrite`: the newest is written anew. After a failed fsync the system may hold pages that it never wrote and takes for
-/// written; what is read from them now would be gone after a power cut, and no later fsync would tell.
-pub fn check(dir: &Path, rewrite: bool) -> Result<u64, Fault> {
+pub fn check(dir: &Path) -> Result<u64, Fault> {
     let mut journals = Vec::new();
     let io = |e| Fault::Io(dir.to_owned(), e);
     for file in fs::read_dir(dir).map_err(io)? {
@@ -61,14 +58,6 @@ pub fn check(dir: &Path, rewrite: bool) -> Result<u64, Fault> {
             }
             // Before another journal is begun, the one before is made durable whole.
             Found::Torn { at } | Found::Damaged { at } => return Err(Fault::Damaged { path: path.clone(), at }),
-        }
-        if newest && rewrite {
-            let copy = path.with_extension("copy");
-            fs::write(&copy, &bytes)
-                .and_then(|()| File::open(&copy)?.sync_all())
-                .and_then(|()| fs::rename(&copy, path))
-                .and_then(|()| File::open(dir)?.sync_all())
-                .map_err(io)?;
         }
     }
     Ok(cut)

@@ -8,6 +8,8 @@ use super::super::feed::Cursor;
 
 /// The version of the layout, under which it is found in [`super::store::Space::Meta`].
 pub const FORMAT: &[u8] = b"format";
+/// The number of the last batch that the tables have whole, there as well.
+pub const WRITTEN: &[u8] = b"written";
 const NETWORK: &[u8] = b"network/";
 const UNFINISHED: &[u8] = b"unfinished/";
 

@@ -16,33 +16,38 @@ use super::super::tally::Tallies;
 use super::OpenError;
 use super::keys;
 use super::steward;
-use super::store::{Batch, Space, Store, StoreError};
+use super::store::{Batch, Space, Store, StoreError, Write};
 
-/// The layout that this version writes: 2 has offers, tallies, shares of buckets and the list of those at risk beside what 1 had. A
-/// store with a higher number is not opened.
-pub const LAYOUT: u32 = 2;
+/// The layout that this version writes: 2 has offers, tallies, shares of buckets and the list of those at risk beside what 1 had, 3 a
+/// log beside its tables. A store with a higher number is not opened.
+pub const LAYOUT: u32 = 3;
 
 /// Reservations that one page looks at, at most, so that a filter that nothing passes does not read for minutes.
 const LOOKED_AT: usize = 50_000;
 
-/// Checks the layout's version, or writes it into a new store.
+/// Checks the layout's version, or writes it into a store that is new or older.
 fn check_layout(store: &dyn Store) -> Result<(), OpenError> {
-    match store.get(Space::Meta, keys::FORMAT)? {
-        None => write_layout(store),
-        Some(bytes) => match <[u8; 4]>::try_from(&bytes[..]).map(u32::from_be_bytes) {
-            Ok(found) if found > LAYOUT => Err(OpenError::Newer { found, known: LAYOUT }),
-            // What is there is read as it is; what is written from now on is beyond who only knows the older layout.
-            Ok(found) if found < LAYOUT => write_layout(store),
-            Ok(_) => Ok(()),
-            Err(_) => Err(OpenError::Damaged(format!("its layout version has {} bytes, not 4", bytes.len()))),
-        },
+    match check_known(store.get(Space::Meta, keys::FORMAT)?)? {
+        Some(LAYOUT) => Ok(()),
+        // What is there is read as it is; what is written from now on is beyond who only knows the older layout.
+        _ => Ok(store.commit(Batch(layout().into()))?),
     }
 }
 
-fn write_layout(store: &dyn Store) -> Result<(), OpenError> {
-    let mut batch = Batch::default();
-    batch.put(Space::Meta, keys::FORMAT.to_vec(), LAYOUT.to_be_bytes().to_vec());
-    Ok(store.commit(batch)?)
+/// The stored layout's version, if one is stored; an error if it is not known here.
+pub fn check_known(stored: Option<Vec<u8>>) -> Result<Option<u32>, OpenError> {
+    let Some(bytes) = stored else { return Ok(None) };
+    match <[u8; 4]>::try_from(&bytes[..]).map(u32::from_be_bytes) {
+        Ok(found) if found > LAYOUT => Err(OpenError::Newer { found, known: LAYOUT }),
+        Ok(found) => Ok(Some(found)),
+        Err(_) => Err(OpenError::Damaged(format!("its layout version has {} bytes, not 4", bytes.len()))),
+    }
+}
+
+/// Says that a store has this version's layout.
+pub fn layout() -> [Write; 1] {
+    let value = Some(LAYOUT.to_be_bytes().to_vec());
+    [Write { space: Space::Meta, key: keys::FORMAT.to_vec(), value }]
 }
 
 /// Every network's state and the oldest entry of its feed. `default` is always there.

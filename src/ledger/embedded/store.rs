@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::OpenError;
 
-/// The spaces of a store; keys of different spaces have nothing to do with each other.
+/// The spaces of a store; keys of different spaces have nothing to do with each other. Logs know them by their place: new ones come
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
     /// The layout's version and the networks.
