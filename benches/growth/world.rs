@@ -74,6 +74,11 @@ impl Shape {
         (today().0 + 1) * self.per_day
     }
 
+    /// The first day on which what is made in the first bucket arrives.
+    pub fn first_arrival(&self) -> Day {
+        today() + 2
+    }
+
     /// Each product's name and that of its resources' ends.
     fn products(&self) -> impl Iterator<Item = (String, String)> {
         let late = self.planned.then(|| (LATE.to_owned(), "late".to_owned()));
