@@ -320,6 +320,58 @@ async fn rule_23_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged()
 }
 
 #[tokio::test]
+async fn rule_23_tables_that_can_not_be_written_lose_nothing_that_was_acknowledged() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    prepare(dir.path()).await;
+    let ledger = open(dir.path()).expect("it opens");
+    let keyspaces = dir.path().join("store").join("keyspaces");
+    let tables: Vec<PathBuf> = fs::read_dir(&keyspaces)
+        .expect("they are there")
+        .map(|keyspace| keyspace.expect("it can be listed").path().join("tables"))
+        .filter(|tables| tables.exists() && !tables.starts_with(keyspaces.join("0")))
+        .collect();
+    let aside = |path: &Path| path.with_extension("aside");
+    for path in &tables {
+        fs::rename(path, aside(path)).expect("it can be moved");
+    }
+    let (mut held, mut failed) = (Vec::new(), 0);
+    let mut mended = false;
+    // Goes on until the tables would have been written, is turned away then, and taken on again once they can be.
+    for i in 0.. {
+        assert!(i < 20_000, "{} were held, {failed} failed", held.len());
+        let id = format!("r{i}");
+        match ledger.execute(&default(), hold(&id, &[("slot", 1, 1)]), None).await {
+            Ok(Outcome::Reservation { .. }) => held.push(id),
+            Ok(other) => panic!("{other:?}"),
+            Err(LedgerError::Unavailable(_) | LedgerError::OutcomeUnknown(_)) => {
+                failed += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(e) => panic!("{e}"),
+        }
+        if failed == 20 && !mended {
+            for path in &tables {
+                if path.exists() {
+                    fs::remove_dir_all(path).expect("what was made in its place can be deleted");
+                }
+                fs::rename(aside(path), path).expect("it can be moved");
+            }
+            mended = true;
+        }
+        if mended && held.len() > 500 {
+            break;
+        }
+    }
+    assert_eq!(ledger.audit(&default()).await.expect("it answers"), []);
+    for id in &held {
+        let found = ledger.reservation(&default(), &rid(id)).await.expect("it answers");
+        assert!(found.is_some(), "{id} was acknowledged");
+    }
+    println!("{} were held, {failed} failed", held.len());
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn a_second_process_is_kept_out_of_the_directory() {
     let dir = tempfile::tempdir().expect("a directory for the test");
     prepare(dir.path()).await;

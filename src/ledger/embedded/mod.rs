@@ -87,7 +87,7 @@ pub struct EmbeddedConfig {
 
 impl EmbeddedConfig {
     /// The defaults: 4,096 waiting commands, which is under a second of work; 256 a write, where a write's own cost is long
-    /// shared out; 64 MiB of log, which a start reads in half a second.
+    /// shared out; 64 MiB of log, which a start reads in some 0.3 s.
     pub fn new(dir: impl Into<PathBuf>) -> EmbeddedConfig {
         EmbeddedConfig {
             dir: dir.into(),
