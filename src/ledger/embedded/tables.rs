@@ -17,9 +17,6 @@ const WORKERS: usize = 1;
 /// Open files kept, well under the usual limit of 1,024 a process, which connections need too.
 const OPEN_FILES: usize = 256;
 
-/// How nice the threads are that write and compact tables: callers wait for others, and these may take their time.
-const PATIENCE: i32 = 10;
-
 /// See the module.
 pub struct Tables {
     // Fields are dropped in their order: the database last, as it waits for its threads.
@@ -97,8 +94,10 @@ impl Tables {
     }
 }
 
-/// Has this thread step back behind those that callers wait for.
+/// Has this thread step back behind those that callers wait for; where threads have no priority of their own, it does not.
 pub fn be_patient() {
+    #[cfg(target_os = "linux")]
+    const PATIENCE: i32 = 10;
     #[cfg(target_os = "linux")]
     if let Err(e) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), PATIENCE) {
         tracing::warn!(error = %e, "the threads that write tables are as urgent as all others");
