@@ -60,8 +60,7 @@ impl Directory {
         let made = has_log || said == MADE;
         for (kept, path) in [(made, &store), (has_log, &log)] {
             if kept && !path.exists() {
-                let gone = format!("{} is gone, and a ledger was kept there", path.display());
-                return Err(OpenError::Damaged(gone));
+                return Err(gone(path));
             }
         }
         if !store.exists() {
@@ -79,6 +78,10 @@ impl Directory {
         }
         Ok(Directory { store, log, has_log, log_bytes, opened_before: false, lock: file })
     }
+}
+
+fn gone(path: &Path) -> OpenError {
+    OpenError::Damaged(format!("{} is gone, and a ledger was kept there", path.display()))
 }
 
 fn refuse_foreign(dir: &Path) -> Result<(), OpenError> {
@@ -104,7 +107,11 @@ impl Medium for Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: self.store.clone() }),
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
-        if !self.log.exists() {
+        let logged = self.log.exists();
+        if self.has_log && !logged {
+            return Err(gone(&self.log));
+        }
+        if !logged {
             // An older layout kept all in fjall, whose journal then is what has to be whole.
             match journal::check(&self.store) {
                 Ok(0) => {}

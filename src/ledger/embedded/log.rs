@@ -144,6 +144,10 @@ impl Log {
                 }
                 continue;
             }
+            // A log that ends before what the tables have is another one, and its numbers would be given twice.
+            if next <= written {
+                return Err(missing(next));
+            }
             let behind = &bytes[end..];
             // No more than fit: most of what was there before is told by that alone, and is not summed up.
             let later = next..=next + (behind.len() / HEADER) as u64;
@@ -474,6 +478,7 @@ mod tests {
         fs::remove_file(path(&dir, 1)).expect("it can be deleted");
         assert_eq!(missing(&dir, 6), 7, "the tables have up to 6");
         assert_eq!(read(&dir, 7).expect("the tables have what was in it").2, expected(8..=9));
+        assert_eq!(missing(&dir, 12), 10, "the tables have more than there is");
         fs::remove_file(path(&dir, 8)).expect("it can be deleted");
         assert_eq!(missing(&dir, 9), 10);
     }
