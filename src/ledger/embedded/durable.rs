@@ -91,7 +91,8 @@ impl DurableStore {
         let written = tables.get(Space::Meta, keys::WRITTEN)?.and_then(|bytes| bytes.try_into().ok());
         let written = written.map_or(0, u64::from_be_bytes);
         let young = Arc::new(Layer::default());
-        let (log, opened) = Log::open(log_dir, written, opened_before, &mut |number, write| young.put(number, write))?;
+        let (mut log, mut opened) =
+            Log::open(log_dir, written, opened_before, &mut |number, write| young.put(number, write))?;
         if opened.torn {
             tracing::warn!("a last write that was never acknowledged is passed over");
         }
@@ -104,6 +105,15 @@ impl DurableStore {
             kept_up: Condvar::new(),
             closing: AtomicBool::new(false),
         });
+        if opened.bytes >= log_bytes * BEHIND {
+            // The tables have not followed for long. They have to, before more is taken.
+            let last = log.last();
+            log.begin_file().map_err(io)?;
+            let layer = Arc::clone(&shared.layers.load().young);
+            shared.layers.store(Arc::new(Layers { young: Arc::default(), old: Some(Arc::clone(&layer)) }));
+            shared.write_out(&layer, last)?;
+            opened.bytes = 0;
+        }
         let (full, layers) = sync_channel(1);
         let keeper = std::thread::Builder::new().name("ledger-tables".to_owned()).spawn({
             let shared = Arc::clone(&shared);
