@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use surety::domain::ask::Ask;
 use surety::domain::draw::Take;
-use surety::domain::id::{NetworkId, ResourceId};
+use surety::domain::id::{NetworkId, ReservationId, ResourceId};
 use surety::domain::limits::REQUEST_ID_DAYS;
 use surety::domain::reservation::Reservation;
 use surety::domain::time::{Moment, SECOND, Span};
 use surety::ledger::command::{Command, Confirm, Outcome, Retake};
 use surety::ledger::embedded::store::{Batch, MemoryStore, Space, Store, StoreError, Visit};
 use surety::ledger::embedded::{Core, Job, Retention};
+use surety::ledger::feed::Snapshot;
 use surety::ledger::rules::{self, State};
 
 use crate::dice::{Dice, seed, setting};
@@ -288,8 +289,10 @@ impl World {
             // All of it, or none.
             Err(e) => {
                 self.crash();
-                let written = self.written();
-                let (none, all) = (signs(&self.models), signs(&after));
+                let requests: Vec<(NetworkId, ReservationId)> =
+                    jobs.iter().filter_map(|(n, c)| Some((n.clone(), adjustment_of(c)?))).collect();
+                let written = self.written(&requests);
+                let (none, all) = (signs(&self.models, &requests), signs(&after, &requests));
                 if written == all {
                     self.models = after;
                 } else {
@@ -308,8 +311,13 @@ impl World {
         self.check();
     }
 
-    fn written(&self) -> BTreeMap<NetworkId, Sign> {
-        self.core.snapshots().map(|(n, s)| (n.clone(), (s.seq, self.stored_tallies(n)))).collect()
+    fn written(&self, requests: &[(NetworkId, ReservationId)]) -> BTreeMap<NetworkId, Sign> {
+        let sign = |(n, s): (&NetworkId, Snapshot)| {
+            let stored: Vec<String> = self.stored(Space::Adjustments, n).into_iter().map(|(id, _)| id).collect();
+            let remembered = of(requests, n).filter(|id| stored.iter().any(|s| s == id.as_str())).cloned().collect();
+            (n.clone(), (s.seq, self.stored_tallies(n), remembered))
+        };
+        self.core.snapshots().map(sign).collect()
     }
 
     /// All keys and values of a network in one space of the disk.
@@ -386,11 +394,33 @@ impl World {
     }
 }
 
-/// By what one state of a network is told from the next: where its feed stands, and what is counted, which may be all that changes.
-type Sign = (u64, BTreeMap<String, i64>);
+/// By what one state of a network is told from the next: where its feed stands, and what is counted and which requests are remembered,
+/// which may be all that changes.
+type Sign = (u64, BTreeMap<String, i64>, BTreeSet<ReservationId>);
 
-fn signs(models: &BTreeMap<NetworkId, Model>) -> BTreeMap<NetworkId, Sign> {
-    models.iter().map(|(n, m)| (n.clone(), (m.state.seq(), summed(m.state.tallies())))).collect()
+fn signs(models: &BTreeMap<NetworkId, Model>, requests: &[(NetworkId, ReservationId)]) -> BTreeMap<NetworkId, Sign> {
+    let sign = |(n, m): (&NetworkId, &Model)| {
+        let remembered = of(requests, n).filter(|id| m.state.adjustment(id).is_some()).cloned().collect();
+        (n.clone(), (m.state.seq(), summed(m.state.tallies()), remembered))
+    };
+    models.iter().map(sign).collect()
+}
+
+/// Those of one network.
+fn of<'a>(
+    requests: &'a [(NetworkId, ReservationId)],
+    network: &'a NetworkId,
+) -> impl Iterator<Item = &'a ReservationId> {
+    requests.iter().filter(move |(n, _)| n == network).map(|(_, id)| id)
+}
+
+/// The request id under which an adjustment is remembered.
+fn adjustment_of(command: &Command) -> Option<ReservationId> {
+    match command {
+        Command::AdjustSupply(c) => c.request_id.clone(),
+        Command::SetAllocation(c) => c.request_id.clone(),
+        _ => None,
+    }
 }
 
 #[test]
