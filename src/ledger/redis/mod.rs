@@ -58,6 +58,9 @@ use partition::{Desk, Execute, Message, Partition, Progress};
 /// How often it is looked for networks that other servers made.
 const DISCOVER: Duration = Duration::from_secs(1);
 
+/// Between two tries to list a network, at first.
+const LIST_AGAIN: Duration = Duration::from_millis(20);
+
 /// How a Redis ledger is set up.
 #[derive(Clone)]
 pub struct RedisConfig {
@@ -344,13 +347,20 @@ impl RedisLedger {
         Ok(handle)
     }
 
-    /// Lists a network, so that every server finds it.
+    /// Lists a network, so that every server finds it. It is tried again for as long as calls are: listed twice is as listed once.
     async fn list(&self, network: &NetworkId) -> Result<(), LedgerError> {
-        let mut link = self.links.to(keys::NETWORKS, Role::Commands).await.map_err(unavailable)?;
         let mut cmd = redis::cmd("SADD");
         cmd.arg(keys::NETWORKS).arg(network.to_string());
-        link.send(&cmd).await.map_err(unavailable)?;
-        Ok(())
+        let (begun, mut wait) = (Instant::now(), LIST_AGAIN);
+        loop {
+            let listed = async { self.links.to(keys::NETWORKS, Role::Commands).await?.send(&cmd).await };
+            match listed.await {
+                Ok(_) => return Ok(()),
+                Err(e) if begun.elapsed() + wait > self.config.patience => return Err(unavailable(e)),
+                Err(_) => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
     }
 
     /// Takes a network from the list that is not there after all.
