@@ -21,6 +21,8 @@ enum Mood {
     Well,
     /// Commits wait.
     Stuck,
+    /// Scans wait.
+    Slow,
     /// A commit fails; it was written all the same.
     FailsAfter,
     /// Nothing is written.
@@ -33,6 +35,8 @@ struct Disk {
     changed: Condvar,
     begun: AtomicUsize,
     commits: AtomicUsize,
+    /// Scans at work, and the most there ever were.
+    scans: Mutex<(usize, usize)>,
     opens: AtomicBool,
 }
 
@@ -44,6 +48,7 @@ impl Disk {
             changed: Condvar::new(),
             begun: AtomicUsize::new(0),
             commits: AtomicUsize::new(0),
+            scans: Mutex::default(),
             opens: AtomicBool::new(true),
         })
     }
@@ -72,7 +77,17 @@ impl Store for Disk {
     }
 
     fn scan(&self, space: Space, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.durable.scan(space, from, to, visit)
+        let count = |by: isize| {
+            let mut scans = self.scans.lock().expect("no test panics with it");
+            scans.0 = scans.0.saturating_add_signed(by);
+            scans.1 = scans.1.max(scans.0);
+        };
+        count(1);
+        let mood = self.mood.lock().expect("no test panics with it");
+        drop(self.changed.wait_while(mood, |m| *m == Mood::Slow).expect("no test panics with it"));
+        let scanned = self.durable.scan(space, from, to, visit);
+        count(-1);
+        scanned
     }
 
     fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -90,7 +105,7 @@ impl Store for Disk {
                 self.durable.commit(batch)?;
                 Err(StoreError::Unknown("input/output error".to_owned()))
             }
-            Mood::Well | Mood::Stuck => self.durable.commit(batch),
+            Mood::Well | Mood::Stuck | Mood::Slow => self.durable.commit(batch),
         }
     }
 }
@@ -353,4 +368,35 @@ fn size(path: &std::path::Path) -> u64 {
     } else {
         meta.blocks() * 512
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_reads_wait_for_their_turn_and_all_are_served() {
+    let outage = Outage::new(100).await;
+    let at_once = (2 * std::thread::available_parallelism().expect("it is known").get()).max(4);
+    outage.disk.be(Mood::Slow);
+    *outage.disk.scans.lock().expect("no test panics with it") = (0, 0);
+    let mut readers = JoinSet::new();
+    for _ in 0..10 * at_once {
+        let (ledger, network) = (Arc::clone(&outage.ledger), outage.network.clone());
+        readers.spawn(async move { ledger.reservations(&network, &ReservationFilter::default(), None, 10).await });
+    }
+    // Some of those who wait go away; their turns are not lost.
+    let gone = {
+        let (ledger, network) = (Arc::clone(&outage.ledger), outage.network.clone());
+        tokio::spawn(async move { ledger.reservations(&network, &ReservationFilter::default(), None, 10).await })
+    };
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while outage.disk.scans.lock().expect("no test panics with it").0 < at_once {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("as many read as may");
+    gone.abort();
+    outage.disk.be(Mood::Well);
+    while let Some(read) = readers.join_next().await {
+        read.expect("it does not panic").expect("it is served");
+    }
+    assert_eq!(*outage.disk.scans.lock().expect("no test panics with it"), (0, at_once));
 }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::clock::Clock;
 use crate::domain::id::{NetworkId, ReservationId};
@@ -67,6 +67,11 @@ impl Retention {
         Retention { entries: 100_000, ..Retention::default() }
     }
 }
+
+/// Long reads at once, for each core, and at least. Each takes a thread, which lives on for as long as others come and keeps some megabytes;
+/// more of them would read no faster.
+const READS_PER_CORE: usize = 2;
+const READS_LEAST: usize = 4;
 
 /// How an embedded ledger is set up.
 pub struct EmbeddedConfig {
@@ -173,6 +178,8 @@ pub struct EmbeddedLedger {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Long reads that may begin.
+    reads: Arc<Semaphore>,
 }
 
 impl EmbeddedLedger {
@@ -235,7 +242,9 @@ impl EmbeddedLedger {
             .name("ledger".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io { path: dir, source })?;
-        Ok(Arc::new(EmbeddedLedger { queue: sender, shared, clock, thread: Mutex::new(Some(thread)) }))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let reads = Arc::new(Semaphore::new((cores * READS_PER_CORE).max(READS_LEAST)));
+        Ok(Arc::new(EmbeddedLedger { queue: sender, shared, clock, thread: Mutex::new(Some(thread)), reads }))
     }
 
     /// Commands that wait to be made.
@@ -272,16 +281,20 @@ impl EmbeddedLedger {
         Ok(Arc::clone(&store))
     }
 
-    /// Reads in a thread that may block.
+    /// Reads in a thread that may block, when it is its turn.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store, Moment) -> Result<T, OpenError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        let turn = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| closed())?;
         let (store, now) = (self.store()?, self.clock.now());
-        tokio::task::spawn_blocking(move || read(&*store, now))
-            .await
-            .map_err(|e| LedgerError::Unavailable(Arc::from(e.to_string())))?
-            .map_err(unavailable)
+        let reading = tokio::task::spawn_blocking(move || {
+            let found = read(&*store, now);
+            // Only then, also where nobody waits any more.
+            drop(turn);
+            found
+        });
+        reading.await.map_err(|e| LedgerError::Unavailable(Arc::from(e.to_string())))?.map_err(unavailable)
     }
 }
 
