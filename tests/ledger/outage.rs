@@ -377,9 +377,13 @@ async fn long_reads_wait_for_their_turn_and_all_are_served() {
     outage.disk.be(Mood::Slow);
     *outage.disk.scans.lock().expect("no test panics with it") = (0, 0);
     let mut readers = JoinSet::new();
+    let came = Arc::new(AtomicUsize::new(0));
     for _ in 0..10 * at_once {
-        let (ledger, network) = (Arc::clone(&outage.ledger), outage.network.clone());
-        readers.spawn(async move { ledger.reservations(&network, &ReservationFilter::default(), None, 10).await });
+        let (ledger, network, came) = (Arc::clone(&outage.ledger), outage.network.clone(), Arc::clone(&came));
+        readers.spawn(async move {
+            came.fetch_add(1, Ordering::SeqCst);
+            ledger.reservations(&network, &ReservationFilter::default(), None, 10).await
+        });
     }
     // Some of those who wait go away; their turns are not lost.
     let gone = {
@@ -387,7 +391,8 @@ async fn long_reads_wait_for_their_turn_and_all_are_served() {
         tokio::spawn(async move { ledger.reservations(&network, &ReservationFilter::default(), None, 10).await })
     };
     tokio::time::timeout(Duration::from_secs(60), async {
-        while outage.disk.scans.lock().expect("no test panics with it").0 < at_once {
+        let reading = || outage.disk.scans.lock().expect("no test panics with it").0;
+        while came.load(Ordering::SeqCst) < 10 * at_once || reading() < at_once {
             tokio::task::yield_now().await;
         }
     })
