@@ -176,7 +176,10 @@ impl Shared {
                 Ok(Full { layer, last }) => {
                     let began = Instant::now();
                     match self.write_out(&layer, last) {
-                        Ok(true) => tracing::debug!(batch = last, took = ?began.elapsed(), "the tables follow the log"),
+                        Ok(true) => {
+                            let cached = self.tables.cached();
+                            tracing::debug!(batch = last, took = ?began.elapsed(), cached, "the tables follow the log");
+                        }
                         Ok(false) => return,
                         Err(e) => return self.fail(&format!("the tables can't follow the log: {e}")),
                     }

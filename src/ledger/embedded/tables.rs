@@ -60,6 +60,11 @@ impl Tables {
         Ok(self.space(space).get(key).map_err(nothing)?.map(|value| value.to_vec()))
     }
 
+    /// Bytes of blocks that are kept in memory now.
+    pub fn cached(&self) -> u64 {
+        self.database.cache_size()
+    }
+
     /// What is read through it stays as it is.
     pub fn snapshot(&self) -> Snapshot {
         self.database.snapshot()
