@@ -76,8 +76,7 @@ impl App {
         scorecard.lost = lost;
         let (from, to) = (request.from, request.to);
         // A large network takes a while, which no other request should wait for.
-        let used = tokio::task::spawn_blocking(move || resources_used(&view, from, to, now)).await;
-        scorecard.resources = used.map_err(|panic| AppError::Internal(Arc::from(panic.to_string())))?;
+        scorecard.resources = self.apart(None, move || resources_used(&view, from, to, now)).await?;
         let at_risk = ReservationFilter { at_risk: true, ..ReservationFilter::default() };
         scorecard.at_risk = self.count_reservations(network, at_risk).await?;
         let backlog = ReservationFilter {
