@@ -175,4 +175,5 @@ on_both! {
     the_answer_of_a_second_run_is_that_of_the_first,
     a_call_that_arrives_late_changes_nothing,
     what_was_refused_is_not_made_by_a_call_that_arrives_late,
+    rule_20_a_shipment_told_after_the_delivery_is_remembered_no_longer,
 }

@@ -189,11 +189,14 @@ impl Reserve {
             let wants = if tested { to_test(&test) } else { after.draws.iter().map(|d| Want::of(d, 0)).collect() };
             (side, wants)
         });
+        let ends_now = after.as_ref().and_then(|r| r.ended_at).is_some_and(|at| at.0 < UNNAMED.0 / 2);
         let ending = match after.as_ref().map(|r| (r.state, r.expires_at)) {
             Some((State::Held, end)) if end.0 < UNNAMED.0 / 2 => Ending::After(end.0 - UNNAMED.0),
             Some((State::Held, _)) => Ending::Same,
             Some((State::Confirmed, _)) | None => Ending::Never,
-            Some((State::Released | State::Expired | State::Fulfilled, _)) => Ending::Forgotten,
+            Some((State::Released | State::Expired | State::Fulfilled, _)) if ends_now => Ending::Forgotten,
+            // It ended before, and is remembered from then on (rule 20): that it was shipped may be told later.
+            Some((State::Released | State::Expired | State::Fulfilled, _)) => Ending::Same,
         };
         let value = after.as_ref().map(stored::write_reservation).unwrap_or_default();
         Reserve {

@@ -12,6 +12,7 @@ use surety::ledger::redis::RedisLedger;
 use surety::ledger::{Ledger, LedgerError};
 
 use super::play::{Stage, Weather, open};
+use super::sequence::Step;
 use super::witness::Witness;
 use crate::redis_world::{Fault, Flavour, Options, Proxy, Server, own_database};
 use crate::support::*;
@@ -240,5 +241,19 @@ pub async fn commands_of_the_largest_size_do_as_the_rules_say(flavour: Flavour) 
     let plan = super::sequence::Plan::of(steps);
     if let Err(why) = super::play::play(&stage, &plan).await {
         panic!("{}", why.chars().take(4_000).collect::<String>());
+    }
+}
+
+pub async fn rule_20_a_shipment_told_after_the_delivery_is_remembered_no_longer(flavour: Flavour) {
+    let steps =
+        vec![network_one(), supply("slot", 0, &[3]), hold("x", &[("slot", 0, 1)]), confirm("x"), deliver("x", 0)];
+    let database = own_database(flavour);
+    let stage = Stage { url: database.url(), client: Box::new(move || database.client()), weather: Weather::Calm };
+    let mut plan = super::sequence::Plan::of(steps);
+    plan.steps.push(Step::Turn { to: BEGIN.plus(Span::days(3)) });
+    plan.steps.push(Step::Run { server: 0, command: ship("x", BEGIN) });
+    plan.steps.push(Step::Check);
+    if let Err(why) = super::play::play(&stage, &plan).await {
+        panic!("{why}");
     }
 }
