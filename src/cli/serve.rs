@@ -41,6 +41,9 @@ pub const DEFAULT_STOP_NOTICE: &str = "1s";
 pub const DEFAULT_STALE_READS: &str = "30s";
 /// The longest a unary call may take: loading the largest network takes tens of seconds.
 const MAX_UNARY: Duration = Duration::from_secs(120);
+/// Threads for blocking work, for each core and at least: twice what long reads of a ledger may have.
+const BLOCKING_PER_CORE: usize = 4;
+const BLOCKING_LEAST: usize = 16;
 /// The standard OpenTelemetry variable, read when `--otlp-endpoint` is not given.
 const OTEL_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -330,6 +333,9 @@ fn is_otlp(url: &str) -> bool {
 pub fn run(args: &ServeArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let prepared = args.prepare(Moment::from_timestamp(console.now()), |name| std::env::var(name).ok())?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // As many as there ever were at work at once stay, since they are used in turns, and each keeps some megabytes.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    runtime.max_blocking_threads((cores * BLOCKING_PER_CORE).max(BLOCKING_LEAST));
     if let Some(threads) = prepared.options.threads {
         runtime.worker_threads(threads);
     }
