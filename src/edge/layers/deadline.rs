@@ -3,7 +3,9 @@
 //! tonic has deadlines of its own, but answers CANCELLED. Its check lies outside of all layers, so taking the
 //! `grpc-timeout` header away here does not disarm it; what does is that this layer is armed earlier and asked first:
 //! the deadline is reckoned before tonic's, and each poll of tonic's future polls this one before it looks at its own
-//! timer. The header is taken away all the same, so that nothing further inside reckons with it again.
+//! timer. Where the thread loses its core between these two looks, and the deadline passes meanwhile, the caller is told
+//! CANCELLED all the same; nothing stays taken then either. The header is taken away so that nothing further inside reckons
+//! with it again.
 
 use std::fmt;
 use std::future::Future;

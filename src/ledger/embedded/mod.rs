@@ -68,8 +68,8 @@ impl Retention {
     }
 }
 
-/// Long reads at once, for each core, and at least. Each takes a thread, which lives on for as long as others come and keeps some megabytes;
-/// more of them would read no faster.
+/// Long reads at once, for each core, and at least. Each takes a thread, which lives on for as long as others come and keeps some
+/// megabytes; two a core leave one to read while another waits for the disk.
 const READS_PER_CORE: usize = 2;
 const READS_LEAST: usize = 4;
 
