@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 
 use crate::app::request::{ApplyNetworkRequest, SupplyLine};
@@ -20,8 +19,8 @@ use crate::app::{App, AppError};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::id::NetworkId;
 use crate::domain::time::{SECOND, Span};
+use crate::edge::connections::{self, ConnectionLimits};
 use crate::edge::from_proto;
-use crate::edge::gathering::Gathering;
 use crate::edge::layers::deadline::DeadlineLayer;
 use crate::edge::layers::direct::DirectLayer;
 use crate::edge::layers::explain::ExplainLayer;
@@ -47,12 +46,12 @@ use crate::view::Views;
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// Bytes of one request of operations: a network of a million products has some 150 MiB.
 const MAX_DOCUMENT_BYTES: usize = 512 << 20;
-/// Calls at a time on one connection; further ones wait on the caller's side.
-const MAX_STREAMS_PER_CONNECTION: u32 = 2_048;
-/// A connection on which nothing moves is asked for a sign of life after this long, and closed when none comes.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
-/// See [`KEEPALIVE_EVERY`].
-const KEEPALIVE_WAIT: Duration = Duration::from_secs(10);
+/// Of each caller's connections.
+const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
+    max_streams: 2_048,
+    keepalive_every: Duration::from_secs(30),
+    keepalive_wait: Duration::from_secs(10),
+};
 /// How long closing the store may take: a hung disk must not keep the process.
 const CLOSING: Duration = Duration::from_secs(5);
 /// How long request ids are to be remembered at least (rule 20).
@@ -176,9 +175,6 @@ pub enum ServerError {
         /// Why.
         error: AppError,
     },
-    /// The connections' side failed.
-    #[error("serving failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The descriptors of the contract are broken, which a build can't leave behind.
     #[error("the contract's descriptors can't be read: {0}")]
     Descriptors(String),
@@ -303,21 +299,12 @@ impl Ready {
 
         let promises =
             PromiseServiceServer::new(Promises(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES);
-        let router = Server::builder()
-            .tcp_nodelay(true)
-            .max_concurrent_streams(Some(MAX_STREAMS_PER_CONNECTION))
-            .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-            .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
-            .layer(TraceLayer::new(Arc::clone(&methods), config.telemetry.rpc()))
-            .layer(shed)
-            .layer(DeadlineLayer::new(Arc::clone(&methods), config.max_unary))
-            .layer(StopLayer::new(methods, stop.clone()))
-            .layer(ExplainLayer)
-            .layer(DirectLayer(promises.clone()))
+        let mut routes = Routes::builder();
+        routes
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(|e| broken(&e))?)
             .add_service(reflection().build_v1alpha().map_err(|e| broken(&e))?)
-            .add_service(promises)
+            .add_service(promises.clone())
             .add_service(
                 OperationsServiceServer::new(Operations(Arc::clone(&app)))
                     .max_decoding_message_size(MAX_DOCUMENT_BYTES)
@@ -326,12 +313,19 @@ impl Ready {
             .add_service(
                 OfferServiceServer::new(Offers(Arc::clone(&app))).max_decoding_message_size(MAX_REQUEST_BYTES),
             );
+        // The first is the outermost.
+        let service = ServiceBuilder::new()
+            .layer(TraceLayer::new(Arc::clone(&methods), config.telemetry.rpc()))
+            .layer(shed)
+            .layer(DeadlineLayer::new(Arc::clone(&methods), config.max_unary))
+            .layer(StopLayer::new(methods, stop.clone()))
+            .layer(ExplainLayer)
+            .layer(DirectLayer(promises))
+            .service(routes.routes().prepare());
 
         let housekeeping = tokio::spawn(Arc::clone(&app).keep());
         let drained = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(|caller| caller.map(Gathering::new));
-        let serving = router.serve_with_incoming_shutdown(incoming, drained.clone().cancelled_owned());
-        tokio::pin!(serving);
+        let serving = connections::serve(listener, service, CONNECTION_LIMITS, drained.cancelled());
         let watching = async {
             let mut told = Status::of(&app);
             loop {
@@ -344,44 +338,30 @@ impl Ready {
                 }
             }
         };
-        let ended = tokio::select! {
-            ended = &mut serving => Some(ended),
-            () = shutdown => None,
-            () = watching => None,
-        };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                info!("told to stop; health says so, then calls in flight finish");
-                report(Status::STOPPING).await;
-                // Those who ask health send their next calls elsewhere before the port is closed.
-                let ended_early = tokio::time::timeout(config.notice, &mut serving).await;
-                stop.cancel();
-                if let Ok(ended) = ended_early {
-                    return finish(ended, housekeeping, &app, ledger).await;
-                }
-                drained.cancel();
-                match tokio::time::timeout(config.drain, &mut serving).await {
-                    Ok(ended) => ended,
-                    Err(_) => {
-                        warn!(waited = ?config.drain, "calls in flight did not finish in time and are cut off");
-                        Ok(())
-                    }
-                }
+        let stopping = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = watching => {}
             }
+            info!("told to stop; health says so, then calls in flight finish");
+            report(Status::STOPPING).await;
+            // Those who ask health send their next calls elsewhere before the port is closed; till then all are answered.
+            tokio::time::sleep(config.notice).await;
+            stop.cancel();
+            drained.cancel();
+            tokio::time::sleep(config.drain).await;
         };
-        stop.cancel();
-        finish(ended, housekeeping, &app, ledger).await
+        tokio::select! {
+            () = serving => {}
+            () = stopping => warn!(waited = ?config.drain, "calls in flight did not finish in time and are cut off"),
+        }
+        finish(housekeeping, &app, ledger).await;
+        Ok(())
     }
 }
 
 /// Ends what runs beside the connections' side.
-async fn finish(
-    ended: Result<(), tonic::transport::Error>,
-    housekeeping: JoinHandle<()>,
-    app: &Arc<App>,
-    ledger: Arc<dyn Ledger>,
-) -> Result<(), ServerError> {
+async fn finish(housekeeping: JoinHandle<()>, app: &Arc<App>, ledger: Arc<dyn Ledger>) {
     if let Err(error) = housekeeping.await {
         warn!(%error, "housekeeping did not end well");
     }
@@ -393,7 +373,6 @@ async fn finish(
         warn!(waited = ?CLOSING, "the store does not close; what was acknowledged is in it");
     }
     info!("stopped");
-    ended.map_err(ServerError::from)
 }
 
 /// What health says.

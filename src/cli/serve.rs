@@ -419,10 +419,9 @@ fn refused(error: ServerError, network: Option<&NetworkFile>, supply: Option<&Pl
             let message = format!("the service can't start: {other}");
             return Failure::Unreachable { message, code: "UNAVAILABLE", nothing_applied: true, request_id: None };
         }
-        other @ (ServerError::Network(_)
-        | ServerError::Plan { .. }
-        | ServerError::Transport(_)
-        | ServerError::Descriptors(_)) => vec![other.to_string()],
+        other @ (ServerError::Network(_) | ServerError::Plan { .. } | ServerError::Descriptors(_)) => {
+            vec![other.to_string()]
+        }
     };
     Failure::Wrong { what: "the service can't start".to_owned(), faults }
 }

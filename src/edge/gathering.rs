@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// So many bytes at once are worth a system call of their own.
 const ENOUGH: usize = 8 << 10;
@@ -68,14 +67,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gathering<T> {
     /// Whoever writes then copies answers of up to a kilobyte one behind the other, in place of a system call for each.
     fn is_write_vectored(&self) -> bool {
         false
-    }
-}
-
-impl<T: Connected> Connected for Gathering<T> {
-    type ConnectInfo = T::ConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.inner.connect_info()
     }
 }
 

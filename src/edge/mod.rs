@@ -1,6 +1,7 @@
 //! The gRPC face of the service: the wire on one side, the use cases on the other.
 
 pub mod call;
+pub mod connections;
 pub mod from_proto;
 pub mod gathering;
 pub mod grpc_error;

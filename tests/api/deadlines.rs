@@ -59,9 +59,11 @@ async fn nothing_stays_taken_for_callers_whose_deadline_passed() {
         }
     }
     assert!(late > 0, "deadlines of a millisecond with 400 holds in flight are missed");
+    // What was being written when the last of them was told is given back in the turn after, and both of these come behind it.
+    let behind = server.quote(hold("behind", by(DAY, ask("card", 1)), 900)).await.unwrap().reservation.unwrap();
+    server.release(&behind.id, "barrier").await.unwrap();
     // The clock stands still, so it is not their expiry that gives them back.
-    until("what nobody was told of is given back", async || server.taken("lej.van", DAY).await == (acknowledged, 0))
-        .await;
+    assert_eq!(server.taken("lej.van", DAY).await, (acknowledged, 0));
     assert_eq!(server.taken("lej.pack", "2026-11-23").await, (acknowledged, 0));
 
     // The same requests sent again get it, each once.

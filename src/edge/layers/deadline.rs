@@ -1,11 +1,8 @@
 //! Deadlines: DEADLINE_EXCEEDED when the caller's time, or the server's patience, is over.
 //!
-//! tonic has deadlines of its own, but answers CANCELLED. Its check lies outside of all layers, so taking the
-//! `grpc-timeout` header away here does not disarm it; what does is that this layer is armed earlier and asked first:
-//! the deadline is reckoned before tonic's, and each poll of tonic's future polls this one before it looks at its own
-//! timer. Where the thread loses its core between these two looks, and the deadline passes meanwhile, the caller is told
-//! CANCELLED all the same; nothing stays taken then either. The header is taken away so that nothing further inside reckons
-//! with it again.
+//! Nothing else on the way looks at the `grpc-timeout` header: tonic's own server would, and answer CANCELLED, which is
+//! one reason why [`connections`](crate::edge::connections) serves in its place. The header is taken away so that nothing further
+//! inside reckons with it again.
 
 use std::fmt;
 use std::future::Future;
@@ -200,14 +197,12 @@ where
     }
 }
 
-/// Whether `expiry` has come; if not, `cx` is woken when it does. The clock is read besides the timer because timers are
-/// rounded up to milliseconds and tonic's own must not be seen first.
+/// Whether `expiry` has come; if not, `cx` is woken when it does. Timers are rounded up to milliseconds.
 fn has_expired(mut timer: Pin<&mut Option<Sleep>>, expiry: Expiry, cx: &mut Context<'_>) -> bool {
     if timer.is_none() {
         timer.set(Some(tokio::time::sleep_until(expiry.at)));
     }
-    let fired = timer.as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
-    fired || Instant::now() >= expiry.at
+    timer.as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready())
 }
 
 pin_project! {

@@ -1,4 +1,4 @@
-//! All layers around a real tonic server, called over a socket.
+//! All layers on real connections, called over a socket.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,30 +8,36 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
-use tower::Service;
+use tower::{Service, ServiceBuilder};
 
+use crate::edge::connections::{self, ConnectionLimits};
 use crate::edge::layers::deadline::{Deadline, DeadlineLayer};
 use crate::edge::layers::shed::{Load, ShedLayer, ShedLimits};
 use crate::edge::layers::testing::{QUOTE, Seen, methods};
 use crate::edge::layers::trace::TraceLayer;
 
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    max_streams: 1_000,
+    keepalive_every: Duration::from_secs(30),
+    keepalive_wait: Duration::from_secs(10),
+};
+
 /// Health as it is, and in place of all other services one that never answers.
 #[derive(Clone)]
 struct Services<H>(H);
 
-impl<H> Service<Request<Body>> for Services<H>
+impl<H> Service<Request<Incoming>> for Services<H>
 where
-    H: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService,
+    H: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + NamedService,
     H::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -42,7 +48,7 @@ where
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         if request.uri().path().strip_prefix('/').is_some_and(|path| path.starts_with(H::NAME)) {
             return Box::pin(self.0.call(request));
         }
@@ -61,12 +67,12 @@ async fn serve(seen: &Seen, max_unary: Duration, max_requests: usize) -> (Socket
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::builder()
+    let service = ServiceBuilder::new()
         .layer(TraceLayer::new(methods.clone(), seen.instruments()))
         .layer(shed)
         .layer(DeadlineLayer::new(methods, max_unary))
-        .serve_with_incoming(Services(health), TcpIncoming::from(listener));
-    tokio::spawn(server);
+        .service(Services(health));
+    tokio::spawn(connections::serve(listener, service, LIMITS, pending()));
     (address, load)
 }
 
@@ -88,7 +94,7 @@ async fn raw_client(address: SocketAddr) -> h2::client::SendRequest<tonic::codeg
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deadline_is_deadline_exceeded_although_tonic_would_say_cancelled() {
+async fn a_deadline_that_passed_is_always_deadline_exceeded() {
     let seen = Seen::new(1.0);
     let (address, load) = serve(&seen, Duration::from_secs(60), 1000).await;
     let send = raw_client(address).await;
