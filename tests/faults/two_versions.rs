@@ -145,6 +145,9 @@ async fn what_one_did_the_other_repeats(one: &Service, other: &Service) {
     }
     let another = other.promises().quote(of(hold("kept", ask(2)))).await.expect_err("the id is taken");
     assert_eq!(another.code(), Code::AlreadyExists, "{another:?}");
+    let lines = vec![Line { sku: "card".into(), quantity: 1_000 }];
+    let too_much = Ask { lines, when: Some(ask::When::ByDate(nobody_elses_day())), ..ask(1) };
+    refused_by_both(first, hold("too much", too_much)).await;
     let amend =
         AmendReservationRequest { id: id("kept"), request_id: id("amended"), ask: Some(ask(3)), accept_later: false };
     alike(back, amend, |mut at, m| async move { at.promises.amend_reservation(m).await }).await;
@@ -207,6 +210,45 @@ async fn what_one_did_the_other_repeats(one: &Service, other: &Service) {
     for name in ["kept", "given back", "redeemed"] {
         let get = GetReservationRequest { id: id(name) };
         alike(first, get, |mut at, m| async move { at.promises.get_reservation(m).await }).await;
+    }
+}
+
+/// Whatever is counted of that day is of who asked for it here.
+fn nobody_elses_day() -> String {
+    day(DAYS + 5)
+}
+
+/// A refused hold that is sent again is counted once by each: the earlier version remembers for itself what it counted.
+async fn refused_by_both(both: [&Service; 2], hold: QuoteRequest) {
+    let counted = async || {
+        let (from, to) = (nobody_elses_day(), nobody_elses_day());
+        let card = GetScorecardRequest { from, to, ..Default::default() };
+        let card = both[0].offers().get_scorecard(of(card)).await.expect("a scorecard").into_inner();
+        (card.quotes_unavailable, card.quotes)
+    };
+    let (refused, quotes) = counted().await;
+    for _ in 0..3 {
+        for service in both {
+            let answer = service.promises().quote(of(hold.clone())).await.expect("an answer").into_inner();
+            assert_eq!((answer.verdict(), answer.reservation), (Verdict::Unavailable, None), "{}", service.name);
+        }
+    }
+    // What comes behind them is counted behind them.
+    let read = QuoteRequest { ask: hold.ask, ..Default::default() };
+    for service in both {
+        service.promises().quote(of(read.clone())).await.expect("an answer");
+    }
+    let begun = Instant::now();
+    loop {
+        let now = counted().await;
+        if now == (refused + 4, quotes + 4) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{refused} of {quotes} before, {now:?} after: one by each, and what was read"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
