@@ -100,7 +100,12 @@ pub fn read_placed_bucket(bytes: &[u8]) -> Read<(ResourceId, i32, BucketLevel)> 
 
 /// Writes a reservation.
 pub fn write_reservation(r: &Reservation) -> Vec<u8> {
-    let mut out = Out::with_room(RESERVATION_BYTES);
+    append_reservation(Vec::with_capacity(RESERVATION_BYTES), r)
+}
+
+/// The same, behind what there is.
+pub fn append_reservation(bytes: Vec<u8>, r: &Reservation) -> Vec<u8> {
+    let mut out = Out::behind(bytes);
     write::reservation(&mut out, r);
     out.into_bytes()
 }

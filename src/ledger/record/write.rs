@@ -23,6 +23,11 @@ impl Out {
         Out(Vec::with_capacity(bytes))
     }
 
+    /// Behind what there is.
+    pub fn behind(bytes: Vec<u8>) -> Out {
+        Out(bytes)
+    }
+
     /// What was written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0

@@ -1,8 +1,6 @@
 //! The names of everything in Redis. All keys of one network have one hash tag, so that they live on one primary of a Cluster and
 //! a script may touch them together (rule 28).
 
-use std::fmt::Write as _;
-
 use crate::domain::id::{NetworkId, ResourceId};
 
 /// The set of the networks' names. It has a place of its own in a Cluster.
@@ -99,10 +97,12 @@ impl Keys {
 
 /// A bucket's name in its hash.
 pub fn bucket(resource: &ResourceId, index: i32) -> String {
-    let mut name = String::with_capacity(resource.as_str().len() + 8);
-    name.push_str(resource.as_str());
-    // Writing to a string does not fail.
-    let _infallible = write!(name, ":{index}");
+    let mut number = itoa::Buffer::new();
+    let (resource, index) = (resource.as_str(), number.format(index));
+    let mut name = String::with_capacity(resource.len() + 1 + index.len());
+    name.push_str(resource);
+    name.push(':');
+    name.push_str(index);
     name
 }
 

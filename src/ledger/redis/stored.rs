@@ -21,6 +21,7 @@ pub const UNNAMED: Moment = Moment(-(1 << 61));
 pub const TOKEN_BYTES: usize = 44;
 const STAMP_BYTES: usize = 16;
 const LETTER: usize = STAMP_BYTES + MARK_BYTES;
+const VERSION_BYTES: usize = TOKEN_BYTES - LETTER - 1;
 /// Digits of a mark: the number of the call that wrote it.
 pub const MARK_BYTES: usize = 19;
 const FINGERPRINT: std::ops::Range<usize> = TOKEN_BYTES..TOKEN_BYTES + 16;
@@ -72,9 +73,9 @@ fn letter(state: State) -> u8 {
 
 /// What is stored of a reservation, but for the stamp that comes before it.
 pub fn write_reservation(r: &Reservation) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(768);
     out.push(letter(r.state));
-    out.extend_from_slice(format!("{:08}", r.version).as_bytes());
+    out.extend_from_slice(&version(r));
     out.extend_from_slice(&r.fingerprint.0.to_be_bytes());
     let begin = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -83,8 +84,19 @@ pub fn write_reservation(r: &Reservation) -> Vec<u8> {
     }
     let size = (out.len() - begin - 4) as u32;
     out[begin..begin + 4].copy_from_slice(&size.to_be_bytes());
-    out.extend_from_slice(&record::write_reservation(r));
-    out
+    record::append_reservation(out, r)
+}
+
+/// A number in as many digits as there is room for; none: it takes more.
+fn digits<const N: usize>(n: u64) -> Option<[u8; N]> {
+    let mut rest = n;
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        // The remainder is below ten.
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    (rest == 0).then_some(digits)
 }
 
 /// What a script does when the hold ends: by which channel its draws go back, what is counted, and which draws those are.
@@ -121,14 +133,26 @@ pub fn write_settled(r: &Reservation, stamp: Moment, mark: u64) -> Vec<u8> {
     out
 }
 
+/// The reservation's version, in digits.
+fn version(r: &Reservation) -> [u8; VERSION_BYTES] {
+    u64::try_from(r.version).ok().and_then(digits).unwrap_or([b'9'; VERSION_BYTES])
+}
+
 /// The token of a reservation that the call `mark` wrote at `stamp`.
 pub fn token(r: &Reservation, stamp: Moment, mark: u64) -> Token {
-    let mut token = [0; TOKEN_BYTES];
-    let text = format!("{:016}{mark:019}{}{:08}", stamp.0, char::from(letter(r.state)), r.version);
-    if text.len() == TOKEN_BYTES {
-        token.copy_from_slice(text.as_bytes());
-    }
-    Token(token)
+    let parts = || {
+        let stamp = digits::<STAMP_BYTES>(u64::try_from(stamp.0).ok()?)?;
+        let mark = digits::<MARK_BYTES>(mark)?;
+        let mut token = [0; TOKEN_BYTES];
+        let (head, rest) = token.split_at_mut(LETTER);
+        head[..STAMP_BYTES].copy_from_slice(&stamp);
+        head[STAMP_BYTES..].copy_from_slice(&mark);
+        rest[0] = letter(r.state);
+        rest[1..].copy_from_slice(&version(r));
+        Some(token)
+    };
+    // None that there is.
+    Token(parts().unwrap_or([0; TOKEN_BYTES]))
 }
 
 /// Reads a stored reservation.
