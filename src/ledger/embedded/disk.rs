@@ -113,16 +113,9 @@ impl Medium for Directory {
         }
         if !logged {
             // An older layout kept all in fjall, whose journal then is what has to be whole.
-            match journal::check(&self.store) {
-                Ok(0) => {}
-                Ok(cut) => tracing::warn!(bytes = cut, "a last write that was never acknowledged was cut off"),
-                Err(journal::Fault::Io(path, source)) => return Err(OpenError::Io { path, source }),
-                Err(journal::Fault::Damaged { path, at }) => {
-                    let journal = path.display();
-                    return Err(OpenError::Damaged(format!(
-                        "{journal} is damaged at byte {at}, with changes behind it"
-                    )));
-                }
+            let cut = journal::check(&self.store)?;
+            if cut > 0 {
+                tracing::warn!(bytes = cut, "a last write that was never acknowledged was cut off");
             }
         }
         let opened_before = std::mem::replace(&mut self.opened_before, true);

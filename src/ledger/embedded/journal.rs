@@ -4,10 +4,11 @@
 //! off; anything else is damage, and must not be opened as though nothing had been lost.
 
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::log::Fault;
 
 /// What closes a batch, behind its checksum.
 const TRAILER: [u8; 4] = *b"FJL\x03";
@@ -15,20 +16,6 @@ const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 const CLEAR: u8 = 4;
-
-/// A journal that can't be trusted.
-#[derive(Debug)]
-pub enum Fault {
-    /// It could not be read or cut.
-    Io(PathBuf, io::Error),
-    /// Its content was damaged after it had been written.
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The first byte that is wrong.
-        at: usize,
-    },
-}
 
 /// Checks all journals of a store and cuts a torn last batch off the newest. The bytes that were cut, if any.
 pub fn check(dir: &Path) -> Result<u64, Fault> {

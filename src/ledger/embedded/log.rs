@@ -31,7 +31,7 @@ const EXTENSION: &str = "log";
 /// A file to be used again.
 const SPARE: &str = "spare";
 
-/// A log that can't be trusted.
+/// A log, or a journal of an older layout, that can't be trusted.
 #[derive(Debug)]
 pub enum Fault {
     /// It could not be read or cut.
