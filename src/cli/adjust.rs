@@ -65,10 +65,6 @@ pub async fn run(args: &AdjustArgs, console: &mut Console<'_>) -> Result<Exit, F
     let mut client = caller.operations().await?;
     let answer = client.adjust_supply(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| caller.failure(&status).with_request_id(&request.request_id))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::plan::adjusted(&request, &answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::plan::adjusted(&request, &answer, &caller.times))?;
     Ok(Exit::Done)
 }

@@ -44,6 +44,19 @@ impl<'a> Console<'a> {
         self.print(&text)
     }
 
+    /// Prints an answer: as JSON with `json`, else as the text that it comes to, at the present instant.
+    ///
+    /// # Errors
+    /// See [`Console::print`].
+    pub fn answer(
+        &mut self,
+        json: bool,
+        message: &impl Serialize,
+        text: impl FnOnce(jiff::Timestamp) -> String,
+    ) -> Result<(), Failure> {
+        if json { self.print_json(message) } else { self.print(&text(self.now())) }
+    }
+
     /// Prints a message of a stream as JSON on one line.
     ///
     /// # Errors

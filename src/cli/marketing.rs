@@ -102,11 +102,7 @@ pub async fn suggest(args: &SuggestArgs, console: &mut Console<'_>) -> Result<Ex
     let mut client = caller.offers().await?;
     let answer = client.suggest_offers(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::scorecard::suggestions(&request, &answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::scorecard::suggestions(&request, &answer, &caller.times))?;
     Ok(if answer.suggestions.is_empty() { Exit::No } else { Exit::Done })
 }
 
@@ -128,10 +124,6 @@ pub async fn scorecard(args: &ScorecardArgs, console: &mut Console<'_>) -> Resul
     let mut client = caller.offers().await?;
     let answer = client.get_scorecard(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::scorecard::scorecard(&request, &answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::scorecard::scorecard(&request, &answer, &caller.times))?;
     Ok(Exit::Done)
 }

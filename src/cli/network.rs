@@ -39,10 +39,6 @@ pub async fn apply(args: &ApplyArgs, console: &mut Console<'_>) -> Result<Exit, 
     let request = v1::ApplyNetworkRequest { network: Some(file.network.clone()), validate_only: args.dry_run };
     let answer = client.apply_network(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status).with_places(|paths| file.places(paths)))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::plan::applied(&file.network, answer.version, args.dry_run))?;
-    }
+    console.answer(caller.json, &answer, |_| render::plan::applied(&file.network, answer.version, args.dry_run))?;
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::client::{Caller, ClientArgs, Patience};
 use super::console::Console;
 use super::exit::{Exit, Failure, checked};
+use super::reservation::id;
 use super::{input, render, values};
 use crate::app::request::Start;
 use crate::domain::faults::Faults;
@@ -242,19 +243,8 @@ async fn approve(args: &ApproveArgs, console: &mut Console<'_>) -> Result<Exit, 
     let failed =
         |failure: Failure| failure.with_request_id(&request_id).with_places(|paths| places(&args.file, &file, paths));
     let answer = answer.map_err(|status| failed(caller.failure(&status)))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::offer::approved(&answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::offer::approved(&answer, &caller.times))?;
     Ok(Exit::Done)
-}
-
-fn id(text: &str, faults: &mut Faults) -> String {
-    if let Err(fault) = crate::domain::id::check(text) {
-        faults.add("ID", fault);
-    }
-    text.to_owned()
 }
 
 async fn close(args: &CloseArgs, console: &mut Console<'_>) -> Result<Exit, Failure> {
@@ -265,11 +255,7 @@ async fn close(args: &CloseArgs, console: &mut Console<'_>) -> Result<Exit, Fail
     let mut client = caller.offers().await?;
     let answer = client.close_offer(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::offer::closed(&answer.offer.unwrap_or_default()))?;
-    }
+    console.answer(caller.json, &answer, |_| render::offer::closed(&answer.offer.clone().unwrap_or_default()))?;
     Ok(Exit::Done)
 }
 
@@ -281,11 +267,9 @@ async fn show(args: &ShowOfferArgs, console: &mut Console<'_>) -> Result<Exit, F
     let mut client = caller.offers().await?;
     let answer = client.get_offer(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::offer::shown(&answer.offer.unwrap_or_default(), &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| {
+        render::offer::shown(&answer.offer.clone().unwrap_or_default(), &caller.times)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -299,11 +283,7 @@ async fn list(args: &ListOffersArgs, console: &mut Console<'_>) -> Result<Exit, 
     let caller = checked(faults, caller)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let answer = pages(&caller, limit, args.page_token.clone().unwrap_or_default()).await?;
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::offer::list(&answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::offer::list(&answer, &caller.times))?;
     Ok(Exit::Done)
 }
 

@@ -167,11 +167,7 @@ pub async fn allocate(args: &AllocateArgs, console: &mut Console<'_>) -> Result<
     let answer = client.set_allocation(caller.request(request.clone())).await;
     let failed = |failure: Failure| failure.with_request_id(&request.request_id);
     let answer = answer.map_err(|status| failed(caller.failure(&status)))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::operations::allocated(&request, &answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::operations::allocated(&request, &answer, &caller.times))?;
     Ok(Exit::Done)
 }
 
@@ -201,11 +197,9 @@ pub async fn repromise(args: &RepromiseArgs, console: &mut Console<'_>) -> Resul
     let answer = client.repromise(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
     let others = if args.ids.is_empty() { passed_over(&caller, &answer).await? } else { Vec::new() };
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::operations::repromised(&answer, &others, args.dry_run, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| {
+        render::operations::repromised(&answer, &others, args.dry_run, &caller.times)
+    })?;
     Ok(if answer.still_at_risk > 0 || !others.is_empty() { Exit::No } else { Exit::Done })
 }
 
@@ -247,12 +241,10 @@ pub async fn fix(args: &FixArgs, console: &mut Console<'_>) -> Result<Exit, Fail
     let mut client = caller.operations().await?;
     let answer = client.fix_reservation(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let reservation = answer.reservation.unwrap_or_default();
-        console.print(&render::operations::fixed(&reservation, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| {
+        let reservation = answer.reservation.clone().unwrap_or_default();
+        render::operations::fixed(&reservation, &caller.times)
+    })?;
     Ok(Exit::Done)
 }
 

@@ -152,12 +152,8 @@ pub async fn quote(args: &QuoteArgs, console: &mut Console<'_>) -> Result<Exit, 
     let mut client = caller.promises().await?;
     let answer = client.quote(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| sent_again(caller.failure(&status)))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let text = render::quote::answer(request.ask.as_ref(), &answer, &caller.times, console.now());
-        console.print(&text)?;
-    }
+    console
+        .answer(caller.json, &answer, |now| render::quote::answer(request.ask.as_ref(), &answer, &caller.times, now))?;
     Ok(exit(&answer, request.accept_later))
 }
 
@@ -186,12 +182,8 @@ pub async fn dates(args: &DatesArgs, console: &mut Console<'_>) -> Result<Exit, 
     let mut client = caller.promises().await?;
     let answer = client.list_promise_dates(caller.request(request.clone())).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let text = render::quote::dates(request.ask.as_ref(), &answer, days, &caller.times);
-        console.print(&text)?;
-    }
+    console
+        .answer(caller.json, &answer, |_| render::quote::dates(request.ask.as_ref(), &answer, days, &caller.times))?;
     Ok(if answer.dates.is_empty() { Exit::No } else { Exit::Done })
 }
 

@@ -116,7 +116,8 @@ impl From<StateArg> for v1::reservation::State {
     }
 }
 
-fn id(text: &str, faults: &mut Faults) -> String {
+/// The id on the command line, of a reservation or of an offer.
+pub(super) fn id(text: &str, faults: &mut Faults) -> String {
     if let Err(fault) = crate::domain::id::check(text) {
         faults.add("ID", fault);
     }
@@ -139,12 +140,10 @@ pub async fn confirm(args: &ConfirmArgs, console: &mut Console<'_>) -> Result<Ex
     let mut client = caller.promises().await?;
     let answer = client.confirm_reservation(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let reservation = answer.reservation.unwrap_or_default();
-        console.print(&render::reservation::changed(&reservation, &caller.times, console.now()))?;
-    }
+    console.answer(caller.json, &answer, |now| {
+        let reservation = answer.reservation.clone().unwrap_or_default();
+        render::reservation::changed(&reservation, &caller.times, now)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -163,12 +162,10 @@ pub async fn release(args: &ReleaseArgs, console: &mut Console<'_>) -> Result<Ex
     let mut client = caller.promises().await?;
     let answer = client.release_reservation(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let reservation = answer.reservation.unwrap_or_default();
-        console.print(&render::reservation::changed(&reservation, &caller.times, console.now()))?;
-    }
+    console.answer(caller.json, &answer, |now| {
+        let reservation = answer.reservation.clone().unwrap_or_default();
+        render::reservation::changed(&reservation, &caller.times, now)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -191,12 +188,10 @@ pub async fn extend(args: &ExtendArgs, console: &mut Console<'_>) -> Result<Exit
     let mut client = caller.promises().await?;
     let answer = client.extend_reservation(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        let reservation = answer.reservation.unwrap_or_default();
-        console.print(&render::reservation::changed(&reservation, &caller.times, console.now()))?;
-    }
+    console.answer(caller.json, &answer, |now| {
+        let reservation = answer.reservation.clone().unwrap_or_default();
+        render::reservation::changed(&reservation, &caller.times, now)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -212,11 +207,7 @@ pub async fn show(args: &ShowArgs, console: &mut Console<'_>) -> Result<Exit, Fa
     let mut client = caller.promises().await?;
     let answer = client.get_reservation(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::reservation::evidence(&answer, &caller.times, console.now()))?;
-    }
+    console.answer(caller.json, &answer, |now| render::reservation::evidence(&answer, &caller.times, now))?;
     Ok(Exit::Done)
 }
 
@@ -257,10 +248,6 @@ pub async fn list(args: &ReservationsArgs, console: &mut Console<'_>) -> Result<
             break;
         }
     }
-    if caller.json {
-        console.print_json(&list)?;
-    } else {
-        console.print(&render::reservation::list(&list, &caller.times, console.now()))?;
-    }
+    console.answer(caller.json, &list, |now| render::reservation::list(&list, &caller.times, now))?;
     Ok(Exit::Done)
 }

@@ -240,11 +240,7 @@ pub async fn buckets(args: &BucketsArgs, console: &mut Console<'_>) -> Result<Ex
     let mut client = caller.operations().await?;
     let answer = client.list_buckets(caller.request(request)).await;
     let answer = answer.map_err(|status| caller.failure(&status))?.into_inner();
-    if caller.json {
-        console.print_json(&answer)?;
-    } else {
-        console.print(&render::plan::buckets(&answer, &caller.times))?;
-    }
+    console.answer(caller.json, &answer, |_| render::plan::buckets(&answer, &caller.times))?;
     Ok(Exit::Done)
 }
 
