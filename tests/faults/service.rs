@@ -19,23 +19,36 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `surety` that is run, with nothing of this machine's environment that means something to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program(PathBuf);
+pub struct Program {
+    path: PathBuf,
+    /// Options that it serves with, beside those of the instance.
+    serves_with: Vec<String>,
+}
 
 impl Program {
     /// The program that was built with the tests, or the one that `SURETY_TEST_PROGRAM` names, such as that of a release.
     pub fn this() -> Program {
-        Program(named("SURETY_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_surety").into()))
+        Program::at(named("SURETY_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_surety").into()))
+    }
+
+    fn at(path: PathBuf) -> Program {
+        Program { path, serves_with: Vec::new() }
+    }
+
+    /// The same, which serves with options that others may not have.
+    pub fn serving_with(self, options: &[&str]) -> Program {
+        Program { serves_with: options.iter().map(|option| (*option).to_owned()).collect(), ..self }
     }
 
     /// One of an earlier version. What came into the options since is not for it.
     #[track_caller]
     pub fn earlier() -> Program {
         let told = "SURETY_TEST_EARLIER_PROGRAM names no program of an earlier version: tests/two-versions builds one";
-        Program(named("SURETY_TEST_EARLIER_PROGRAM").expect(told))
+        Program::at(named("SURETY_TEST_EARLIER_PROGRAM").expect(told))
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.0);
+        let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("SURETY_") || text.starts_with("OTEL_") {
@@ -47,7 +60,7 @@ impl Program {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap_or_else(|e| panic!("{:?} does not run: {e}", self.0))
+        self.command(args).output().unwrap_or_else(|e| panic!("{:?} does not run: {e}", self.path))
     }
 }
 
@@ -209,7 +222,7 @@ pub fn connection(address: SocketAddr) -> Channel {
 }
 
 fn begin(program: &Program, args: &[String], dir: &Path, name: &str) -> Process {
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args: Vec<&str> = args.iter().chain(&program.serves_with).map(String::as_str).collect();
     let mut command = program.command(&args);
     let out = File::create(dir.join(format!("{name}.out"))).expect("a file");
     let log = dir.join(format!("{name}.log"));

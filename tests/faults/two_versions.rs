@@ -28,6 +28,8 @@ const SERVERS: usize = 3;
 const CUSTOMERS: u64 = 6;
 /// From one order of a customer to the next, in milliseconds.
 const PAUSE: u64 = 30;
+/// Fewer than are made.
+const KEPT_EVENTS: &str = "100";
 /// From one campaign to the next.
 const CAMPAIGN: Duration = Duration::from_secs(1);
 
@@ -61,6 +63,8 @@ fn two_versions_serve_one_redis() {
 
         let pair = |program: &Program| services.iter().find(|service| service.program() == *program);
         let (old, new) = (pair(&earlier).expect("one is left"), pair(&this).expect("one is new"));
+        // An option that the earlier version does not have, which keeps 200,000: the fewest of all are kept.
+        new.replace(&this.clone().serving_with(&["--keep-events", KEPT_EVENTS]));
         scenario.runtime.block_on(async {
             for (one, other) in [(old, new), (new, old)] {
                 what_one_did_the_other_repeats(one, other).await;
@@ -68,6 +72,7 @@ fn two_versions_serve_one_redis() {
             for network in ["default", season::NETWORK] {
                 all_tell_the_same(scenario, &services, network, &store).await;
             }
+            few_are_kept(&redis, season::NETWORK);
         });
         for program in [&earlier, &this] {
             let audit = program.run(&["audit", "--store", &store]);
@@ -250,6 +255,18 @@ async fn refused_by_both(both: [&Service; 2], hold: QuoteRequest) {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Of all that was written what the newer version keeps is there; Redis trims whole nodes of a hundred.
+fn few_are_kept(redis: &Server, network: &str) {
+    let feed = format!("{{surety:{network}}}:feed");
+    let (kept, asked) = (redis.cli(&["XLEN", &feed]).int(), KEPT_EVENTS.parse::<i64>().expect("a number"));
+    let before = redis.cli(&["HGET", &format!("{{surety:{network}}}:head"), "seq"]).int();
+    assert!(kept <= asked + 100 && before > 3 * asked, "{network}: {kept} elements are kept, of {before} entries");
+    let oldest = redis.cli(&["XRANGE", &feed, "-", "+", "COUNT", "1"]);
+    let oldest = oldest.list()[0].list()[0].text();
+    let place: i64 = oldest.split('-').next().and_then(|seq| seq.parse().ok()).expect("a place");
+    assert!(place > 100, "{network}: entry {place} is still there");
 }
 
 fn stamp(at: i64) -> pbjson_types::Timestamp {
