@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -20,10 +20,10 @@ use crate::domain::calendar::Calendar;
 use crate::domain::id::{NetworkId, ReservationId, ResourceId};
 use crate::domain::limits::{MAX_COUNTED, MAX_HORIZON_DAYS, MAX_REFUSED_WAITING, MAX_TALLIES};
 use crate::domain::time::{Day, Moment};
-use crate::ledger::LedgerError;
 use crate::ledger::command::{Command, Outcome};
 use crate::ledger::refused::Digest;
 use crate::ledger::tally::{self, Counted, Tallies};
+use crate::ledger::{Ledger, LedgerError};
 
 /// Counters, so that threads do not wait for each other.
 const SHARDS: usize = 16;
@@ -319,7 +319,7 @@ impl App {
     async fn add_all_up(&self) {
         let mut waiting = self.counting.waiting.lock().await;
         self.counting.take(&mut waiting);
-        waiting.refused = self.add_refused(std::mem::take(&mut waiting.refused)).await;
+        waiting.refused = add_refused(&self.ledger, std::mem::take(&mut waiting.refused)).await;
         for (network, numbers) in waiting.numbers.iter_mut() {
             while !numbers.is_empty() {
                 let some: Tallies = numbers.iter().take(MAX_TALLIES).map(|(name, n)| (Arc::clone(name), *n)).collect();
@@ -348,33 +348,61 @@ impl App {
         }
         waiting.numbers.retain(|_, numbers| !numbers.is_empty());
     }
+}
 
-    /// Tells which could not be added. Where nobody knows, it is tried again, as none is counted twice.
-    async fn add_refused(&self, mut refused: Vec<Refused>) -> Vec<Refused> {
-        let mut left = Vec::new();
-        while !refused.is_empty() && left.is_empty() {
-            let mut adding = JoinSet::new();
-            for one in refused.split_off(refused.len().saturating_sub(REFUSED_AT_ONCE)) {
-                let ledger = Arc::clone(&self.ledger);
-                adding.spawn(async move {
-                    let command = Command::CountOnce { request: one.request, tallies: one.tallies.to_vec() };
-                    let added = ledger.execute(&one.network, command, Some(Instant::now() + EVERY)).await;
-                    added.is_err().then_some(one)
-                });
+/// Has refusals counted, those of the last first. Tells which could not be; where nobody knows, it is tried again, as none is counted
+/// twice. A network that can't be reached is asked once, so that it does not hold up all others.
+async fn add_refused(ledger: &Arc<dyn Ledger>, mut refused: Vec<Refused>) -> Vec<Refused> {
+    let (mut left, mut away) = (Vec::new(), FxHashSet::default());
+    while !refused.is_empty() {
+        let some = refused.split_off(refused.len().saturating_sub(REFUSED_AT_ONCE));
+        let mut adding = JoinSet::new();
+        for one in some {
+            if away.contains(&one.network) {
+                left.push(one);
+                continue;
             }
-            left.extend(adding.join_all().await.into_iter().flatten());
+            let ledger = Arc::clone(ledger);
+            adding.spawn(async move {
+                let command = Command::CountOnce { request: one.request, tallies: one.tallies.to_vec() };
+                let added = ledger.execute(&one.network, command, Some(Instant::now() + EVERY)).await;
+                added.is_err().then_some(one)
+            });
         }
-        // Those of a network that can't be reached come last the next time, so that they do not hold up all others.
-        left.append(&mut refused);
-        left
+        for one in adding.join_all().await.into_iter().flatten() {
+            away.insert(one.network.clone());
+            left.push(one);
+        }
     }
+    left
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::tests::Scripted;
     use crate::domain::answer::Bottleneck;
     use crate::domain::ask::{Destination, Line, Shipments};
+
+    #[tokio::test]
+    async fn refusals_of_a_network_that_is_away_do_not_hold_up_others() {
+        let [near, away] = ["near", "away"].map(|name| NetworkId::new(name).expect("a name"));
+        let scripted = Arc::new(Scripted::without(away.clone()));
+        let ledger: Arc<dyn Ledger> = Arc::clone(&scripted) as _;
+        let of = |network: &NetworkId, count: usize| {
+            let one = Refused { network: network.clone(), request: Digest::default(), tallies: SmallVec::new() };
+            std::iter::repeat_n(one, count)
+        };
+        let many = 5 * REFUSED_AT_ONCE;
+        let refused: Vec<Refused> = of(&near, 7).chain(of(&away, many)).chain(of(&near, 3)).collect();
+        let left = add_refused(&ledger, refused).await;
+        assert_eq!(left.len(), many, "all of those that are away are kept");
+        assert!(left.iter().all(|one| one.network == away));
+        let asked = scripted.counted_once.lock().unwrap().clone();
+        assert_eq!(asked.iter().filter(|network| **network == near).count(), 10, "all others are counted, each once");
+        let in_vain = asked.iter().filter(|network| **network == away).count();
+        assert!((1..=REFUSED_AT_ONCE).contains(&in_vain), "{in_vain}: it is asked together with others, once");
+    }
 
     fn ask(channel: Option<&str>) -> Ask {
         Ask {

@@ -43,8 +43,12 @@ const STALE: Span = Span::seconds(30);
 
 /// A ledger without a store: it is away, or has nothing in it and refuses every command.
 #[derive(Default)]
-struct Scripted {
+pub(super) struct Scripted {
     away: AtomicBool,
+    /// This network alone is away.
+    away_network: Option<NetworkId>,
+    /// The networks in which something was to be counted once.
+    pub(super) counted_once: Mutex<Vec<NetworkId>>,
     /// How often anything was asked of it.
     asked: AtomicUsize,
     /// What it refuses commands with.
@@ -56,6 +60,11 @@ struct Scripted {
 }
 
 impl Scripted {
+    /// One of which this network is away.
+    pub(super) fn without(network: NetworkId) -> Scripted {
+        Scripted { away_network: Some(network), ..Scripted::default() }
+    }
+
     fn answer<T>(&self, answer: T) -> Result<T, LedgerError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if self.away.load(Ordering::SeqCst) {
@@ -67,7 +76,13 @@ impl Scripted {
 
 #[async_trait]
 impl Ledger for Scripted {
-    async fn execute(&self, _: &NetworkId, command: Command, _: Option<Instant>) -> Result<Outcome, LedgerError> {
+    async fn execute(&self, network: &NetworkId, command: Command, _: Option<Instant>) -> Result<Outcome, LedgerError> {
+        if let Command::CountOnce { .. } = command {
+            self.counted_once.lock().unwrap().push(network.clone());
+        }
+        if self.away_network.as_ref() == Some(network) {
+            return Err(LedgerError::Unavailable(Arc::from("it is away")));
+        }
         if let (Command::Count(tallies), Some(gate)) = (command, &self.may_count) {
             self.counted.lock().unwrap().push(tallies);
             drop(gate.acquire().await);
