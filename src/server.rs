@@ -51,6 +51,7 @@ const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
     max_streams: 2_048,
     keepalive_every: Duration::from_secs(30),
     keepalive_wait: Duration::from_secs(10),
+    first_word: Duration::from_secs(30),
 };
 /// How long closing the store may take: a hung disk must not keep the process.
 const CLOSING: Duration = Duration::from_secs(5);

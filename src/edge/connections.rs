@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use tonic::codegen::Bytes;
 use tower::Service;
 use tracing::{debug, warn};
@@ -36,6 +37,8 @@ pub struct ConnectionLimits {
     pub keepalive_every: Duration,
     /// and closed when none comes within this.
     pub keepalive_wait: Duration,
+    /// One on which nothing at all has come is closed after this long: signs of life are a part of HTTP/2, which it does not speak yet.
+    pub first_word: Duration,
 }
 
 /// Serves `service` to all who call `listener`, until `shutdown` is ready: the port is closed then, callers are told to send no more,
@@ -59,14 +62,18 @@ pub async fn serve<S, B>(
         .keep_alive_interval(limits.keepalive_every)
         .keep_alive_timeout(limits.keepalive_wait);
     let service = TowerToHyperService::new(service);
-    let open = GracefulShutdown::new();
+    let (open, stop) = (GracefulShutdown::new(), CancellationToken::new());
     let accepting = async {
         loop {
             let caller = accept(&listener).await;
-            let connection = http2.serve_connection(TokioIo::new(Gathering::new(caller)), service.clone());
-            let connection = open.watch(connection);
+            let (http2, service) = (http2.clone(), service.clone());
+            let (watcher, stop) = (open.watcher(), stop.clone());
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
+                if !speaks(&caller, limits.first_word, &stop).await {
+                    return;
+                }
+                let connection = http2.serve_connection(TokioIo::new(Gathering::new(caller)), service);
+                if let Err(error) = watcher.watch(connection).await {
                     debug!(error = &error as &dyn Error, "a connection broke");
                 }
             });
@@ -77,7 +84,18 @@ pub async fn serve<S, B>(
         () = shutdown => {}
     }
     drop(listener);
+    stop.cancel();
     open.shutdown().await;
+}
+
+/// Whether something comes from the caller in time. Until then there is no call that a stop would have to wait for.
+async fn speaks(caller: &TcpStream, in_time: Duration, stop: &CancellationToken) -> bool {
+    // Looked at and left there.
+    let mut first = [0];
+    tokio::select! {
+        came = tokio::time::timeout(in_time, caller.peek(&mut first)) => matches!(came, Ok(Ok(1))),
+        () = stop.cancelled() => false,
+    }
 }
 
 /// The next caller.
@@ -114,9 +132,9 @@ mod tests {
 
     use h2::client::SendRequest;
     use http::StatusCode;
+    use tokio::io::AsyncReadExt;
     use tokio::sync::Semaphore;
     use tokio::task::JoinHandle;
-    use tokio_util::sync::CancellationToken;
     use tower::service_fn;
 
     use super::*;
@@ -125,6 +143,7 @@ mod tests {
         max_streams: 2,
         keepalive_every: Duration::from_secs(30),
         keepalive_wait: Duration::from_secs(10),
+        first_word: Duration::from_secs(3_600),
     };
 
     /// A server each of whose calls takes a permit to be answered.
@@ -138,6 +157,10 @@ mod tests {
     }
 
     async fn gate() -> Gate {
+        gate_with(LIMITS).await
+    }
+
+    async fn gate_with(limits: ConnectionLimits) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (permits, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -151,7 +174,7 @@ mod tests {
                 Ok::<_, Infallible>(Response::new(tonic::body::Body::empty()))
             }
         });
-        let serving = tokio::spawn(async move { serve(listener, service, LIMITS, shutdown.cancelled_owned()).await });
+        let serving = tokio::spawn(async move { serve(listener, service, limits, shutdown.cancelled_owned()).await });
         Gate { address, permits, begun, stop, serving }
     }
 
@@ -196,6 +219,26 @@ mod tests {
         assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
         gate.serving.await.unwrap();
         assert!(send.ready().await.is_err(), "callers are told to go elsewhere");
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_is_let_go() {
+        let gate = gate_with(ConnectionLimits { first_word: Duration::from_millis(20), ..LIMITS }).await;
+        let mut silent = TcpStream::connect(gate.address).await.unwrap();
+        assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0, "closed, without a word");
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_does_not_hold_up_the_end() {
+        let gate = gate().await;
+        let mut silent = TcpStream::connect(gate.address).await.unwrap();
+        // Accepted after the silent one, which so is there when all ends.
+        let mut send = connect(gate.address).await;
+        gate.permits.add_permits(1);
+        assert_eq!(begin(&mut send, "1H").await.unwrap().status(), StatusCode::OK);
+        gate.stop.cancel();
+        gate.serving.await.unwrap();
+        assert_eq!(silent.read(&mut [0; 64]).await.unwrap(), 0);
     }
 
     #[tokio::test]

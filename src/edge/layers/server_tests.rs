@@ -29,6 +29,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     max_streams: 1_000,
     keepalive_every: Duration::from_secs(30),
     keepalive_wait: Duration::from_secs(10),
+    first_word: Duration::from_secs(30),
 };
 
 /// Health as it is, and in place of all other services one that never answers.

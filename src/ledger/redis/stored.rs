@@ -151,7 +151,7 @@ pub fn token(r: &Reservation, stamp: Moment, mark: u64) -> Token {
         rest[1..].copy_from_slice(&version(r));
         Some(token)
     };
-    // None that there is.
+    // That of no reservation that is stored.
     Token(parts().unwrap_or([0; TOKEN_BYTES]))
 }
 
