@@ -153,9 +153,8 @@ impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.date();
         let Ok(year @ 0..=9_999) = u16::try_from(date.year()) else { return date.fmt(f) };
-        let (month, day) = (date.month().unsigned_abs(), date.day().unsigned_abs());
+        let [month, day] = [date.month(), date.day()].map(|n| u16::from(n.unsigned_abs()));
         let digit = |n: u16| b'0' + (n % 10) as u8;
-        let (month, day) = (u16::from(month), u16::from(day));
         let text = [
             digit(year / 1_000),
             digit(year / 100),
@@ -222,6 +221,17 @@ impl Weekdays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_day_is_written_as_the_date_library_writes_it() {
+        let mut date = jiff::civil::date(1969, 12, 1);
+        for day in -31..90_000 {
+            assert_eq!((Day(day).date(), Day(day).to_string()), (date, date.to_string()));
+            date = date.tomorrow().unwrap();
+        }
+        assert_eq!(Day(i32::MAX).to_string(), jiff::civil::Date::MAX.to_string());
+        assert_eq!(Day(i32::MIN).to_string(), jiff::civil::Date::MIN.to_string());
+    }
 
     #[test]
     fn dates_are_exactly_year_month_day_and_exist() {
